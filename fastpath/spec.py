@@ -1,0 +1,208 @@
+"""Define what a screen is built from and what it hands back; shared by both backends, no logic.
+
+Plain values only: the compiled core and its twin read the same specification, so that a
+difference between them can only be a difference in behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal, NamedTuple, TypeAlias
+
+Lane: TypeAlias = Literal["raw", "folded"]
+Boundary: TypeAlias = Literal["word", "prefix", "none"]
+HashKind: TypeAlias = Literal["sha256", "md5", "domain", "url"]
+WindowCount: TypeAlias = Literal["posts", "links", "distinct_targets", "repeated_texts"]
+FingerprintType: TypeAlias = Literal["text", "url", "media", "repost", "device"]
+
+LANES: tuple[Lane, ...] = ("raw", "folded")
+# The order is the wire code of a sighting's type (1-based) and the order of a post's sightings.
+FINGERPRINT_TYPES: tuple[FingerprintType, ...] = ("text", "url", "media", "repost", "device")
+
+# Bit i of a post's `flags` column is FLAGS[i].
+FLAGS: tuple[str, ...] = (
+    "late",  # a window's key already stood more than 7 ticks later; the record was not counted
+    "matches_truncated",  # more rows or outputs than the caps; counts are lower bounds
+    "distinct_full",  # a distinct set of this account already held 256 values
+    "window_table_full",  # the partition's window table is full; this account was not counted
+    "marks_dropped",  # more than 30 combining marks in a row; the rest left the lanes
+    "duplicate_key",  # a mapped JSON key stood twice; the last one won
+    "clock_skew",  # created_at is more than 5 minutes away from the origin time
+    "urls_truncated",  # more than 64 URLs; the rest were not looked up
+    "media_truncated",  # more than 16 media; the rest were not looked up
+)
+
+# Why a record is dead-lettered by the core; a subset of worker.domain.dead_letter.Reason.
+REJECT_REASONS: tuple[str, ...] = (
+    "key_mismatch",
+    "record_too_large",
+    "encoding_invalid",
+    "json_invalid",
+    "json_too_deep",
+    "field_missing",
+    "field_type",
+    "id_out_of_range",
+)
+
+MAX_RECORD_BYTES = 256 * 1024  # a larger record value is rejected unparsed
+MAX_TEXT_BYTES = 64 * 1024  # UTF-8 bytes of decoded text; above: record_too_large
+MAX_DEPTH = 32  # JSON nesting; orjson itself stops at 1,024
+MAX_ID_BYTES = 256  # UTF-8 bytes of any id; integers as decimal within int64
+MAX_URLS = 64  # per post, urls[] first, then those found in the text
+MAX_MEDIA = 16  # per post
+MAX_MARKS = 30  # non-starters in a row (Stream-Safe limit, UAX #15)
+MAX_ROWS = 32  # match rows per list and post; the rest sets matches_truncated
+MAX_DISTINCT = 256  # exact distinct values per account and window
+TICKS = 8  # a window of length T has eight ticks of T/8
+RETIRE_MS = 3_600_000  # a key reads as absent 8 ticks + this past its newest tick
+CLOCK_SKEW_MS = 300_000
+MIN_OVER_MS = 8_000  # a window's length: at least 8 s and a multiple of 8 ms
+
+
+class Status(IntEnum):
+    """Say what a record turned out to be."""
+
+    POST = 0  # create or edit: screened and counted
+    DELETE = 1  # op = delete: ids alone, counts in no window
+    REJECT = 2  # dead letter; `reason` is set
+
+
+@dataclass(frozen=True, slots=True)
+class KeywordList:
+    """List patterns matched as text; `pattern` in a match is the entry as written here."""
+
+    name: str
+    patterns: tuple[str, ...]
+    lanes: tuple[Lane, ...] = ("folded",)
+    boundary: Boundary = "word"
+
+
+@dataclass(frozen=True, slots=True)
+class HashList:
+    """List exact values: sha256 and md5 as lower-case hex, domains and URLs as written."""
+
+    name: str
+    kind: HashKind
+    entries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """Count per account over `over_ms` (eight ticks); see rule 2 of docs/time-and-identity.md."""
+
+    name: str
+    count: WindowCount
+    over_ms: int
+
+
+AtomColumn: TypeAlias = Literal[
+    "match",  # name = list: rows of a keyword list weighted by count, or hash hits
+    "window",  # name = window
+    "flag",  # name = flag, value 0 or 1
+    "age_days",
+    "followers",
+    "revision",
+    "text_length",  # code points of the raw text
+    "url_count",  # entries of urls[], not those found in text
+    "hashtag_count",
+    "media_count",
+    "score",  # name = key of scores; a missing key compares false
+    "lang",  # constant is a string; op is == or !=
+    "op",  # constant is a string; op is == or !=
+]
+AtomOp: TypeAlias = Literal["<", "<=", "==", "!=", ">=", ">"]
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """Compare one column of a post with a constant."""
+
+    column: AtomColumn
+    name: str
+    op: AtomOp
+    constant: int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Over-approximate one rule's condition: negation-free tree over atoms.
+
+    kind "atom" uses `atom`; "and"/"or" use `parts` (an empty "and" is true, an empty "or" false).
+    """
+
+    kind: Literal["atom", "and", "or"]
+    atom: Atom | None = None
+    parts: tuple[Gate, ...] = ()
+
+
+GATE_TRUE = Gate("and")
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSpec:
+    """Hold everything a Screen is built from."""
+
+    keyword_lists: tuple[KeywordList, ...] = ()
+    hash_lists: tuple[HashList, ...] = ()
+    windows: tuple[WindowSpec, ...] = ()
+    gates: tuple[Gate, ...] = ()  # one per rule; bit i of Row.gates is gates[i]
+    fingerprints: tuple[FingerprintType, ...] = ()  # the types for which sightings are packed
+    exempt_phrases: tuple[str, ...] = ()  # a text equal to one after folding makes no text sighting
+    deployment_key: bytes = b"\0" * 32  # keys every identity; never a placement
+    bundle_digest: bytes = b"\0" * 32
+    topic: str = "posts"  # the origin topic (or file name) written into sightings
+    time_source: Literal["record", "created_at"] = "record"
+    check_key: bool = True  # the record key must equal account.id (false for files)
+    field_map: Mapping[str, tuple[str, ...]] | None = None  # None: canonical posts
+    preset: str = "generic"
+    sighting_partitions: int = 1
+    max_window_keys: int = 4_000_000  # accounts per input partition, then window_table_full
+
+
+class Match(NamedTuple):
+    """Report one pattern of a keyword list found in a post (first span, count)."""
+
+    list: str
+    pattern: str
+    lane: str
+    start: int  # code points of the original text, [start, end)
+    end: int
+    count: int
+
+
+class HashHit(NamedTuple):
+    """Report one entry of a hash list found in a post, as written in the list."""
+
+    list: str
+    entry: str
+    distance: int  # 0 for exact lists
+
+
+@dataclass(slots=True)
+class Row:
+    """Hand one flagged record to Python: rejected, deleted, or with a gate or flag set."""
+
+    index: int  # position in the batch view
+    offset: int
+    time: int  # origin time, ms
+    status: Status
+    reason: str | None = None  # one of REJECT_REASONS when rejected
+    error: str = ""  # where and what, for people; never text of the post
+    flags: int = 0
+    gates: int = 0
+    matches: tuple[Match, ...] = ()
+    hits: tuple[HashHit, ...] = ()
+    windows: tuple[int, ...] = ()  # in the order of ScreenSpec.windows
+    text_digest: bytes = b""  # BLAKE2b-128 of the folded text; of b"" where there is none
+    post: dict[str, object] = field(default_factory=dict)  # the post in canonical form
+
+
+class SightingBatch(NamedTuple):
+    """Carry packed sightings for one partition of weir.sightings (format: docs/records.md)."""
+
+    partition: int
+    count: int
+    first_offset: int  # offset of the post that made the first entry
+    value: bytes

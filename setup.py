@@ -1,0 +1,51 @@
+"""List the Cython extensions and the environment switches; pyproject.toml holds everything else."""
+
+import os
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+MODULES = ["arena", "text", "keywords", "hashes", "windows", "records", "posts", "screen"]
+
+only = os.environ.get("FASTPATH_ONLY")  # comma-separated modules: rebuild just these in place
+debug = os.environ.get("FASTPATH_DEBUG") == "1"  # bounds checks, asserts, line tracing
+sanitize = os.environ.get("FASTPATH_SANITIZE") == "1"  # ASan and UBSan
+coverage = os.environ.get("FASTPATH_COVERAGE") == "1"  # .pyx line coverage
+
+compile_args = ["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
+link_args = []
+macros = []
+if sanitize:
+    compile_args = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
+    link_args = ["-fsanitize=address,undefined"]
+if debug or coverage:
+    macros = [("CYTHON_TRACE_NOGIL", "1")]
+
+directives = {
+    "language_level": 3,
+    "boundscheck": debug,
+    "wraparound": False,
+    "initializedcheck": debug,
+    "cdivision": True,
+    "linetrace": debug or coverage,
+}
+
+extensions = [
+    Extension(
+        f"fastpath.{name}",
+        [f"fastpath/{name}.pyx"],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        define_macros=macros,
+    )
+    for name in (only.split(",") if only else MODULES)
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives=directives,
+        annotate=os.environ.get("FASTPATH_ANNOTATE") == "1",
+        build_dir="build/cython",
+    )
+)

@@ -1,0 +1,1 @@
+"""Talk to people: the weir command."""

@@ -1,0 +1,1 @@
+"""Hold values and errors; the standard library alone."""

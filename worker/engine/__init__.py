@@ -1,0 +1,1 @@
+"""Own the loop: poll, step, produce, commit, restore, deadlines."""

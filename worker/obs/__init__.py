@@ -1,0 +1,1 @@
+"""Show what runs: metrics, logs, health."""

@@ -1,0 +1,1 @@
+"""Decide: screen, correlate and enforce as sans-io step functions."""

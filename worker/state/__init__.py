@@ -1,0 +1,1 @@
+"""Keep state per partition: fingerprints and the strike ledger."""

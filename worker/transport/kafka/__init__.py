@@ -1,0 +1,1 @@
+"""Carry records over Apache Kafka; the only importer of the client."""
