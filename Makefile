@@ -1,0 +1,50 @@
+# Every target installs what it needs into .venv; JDK 17, Maven, Prometheus and Helm are yours to bring.
+PYTHON ?= python3
+BIN := .venv/bin
+EXAMPLE := deploy/example
+SOURCES := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.pxi fastpath/*.h) setup.py pyproject.toml
+
+.PHONY: demo test kafka bench lint deploy-check clean
+
+## demo: run the main job on the shipped sample
+demo: .venv/installed
+	$(BIN)/weir scan $(EXAMPLE)/posts.ndjson.gz --bundle $(EXAMPLE)/bundle --out out/demo
+
+## test: lint, types, import directions, then every test
+test: .venv/dev lint
+	FASTPATH_REQUIRE=1 $(BIN)/python -m pytest
+
+## kafka: start a development broker in the foreground; Ctrl-C stops it
+kafka: .venv/installed
+	$(BIN)/python -m deploy.local
+
+## bench: 200,000 posts through real Kafka with two processes per stage, checked against scan
+bench: .venv/dev
+	$(BIN)/python -m benchmarks.equalities
+
+## lint: style, types, directions of imports
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cython-lint fastpath
+
+## deploy-check: chart, alerts, dashboards
+deploy-check: .venv/dev
+	$(BIN)/python -m pytest tests/deploy
+
+clean:
+	rm -rf build dist out *.egg-info .venv fastpath/*.so
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q pip==26.3
+
+.venv/installed: .venv/bin/python $(SOURCES)
+	$(BIN)/python -m pip install -q -e .
+	touch $@
+
+.venv/dev: .venv/installed
+	$(BIN)/python -m pip install -q --group dev
+	touch $@
