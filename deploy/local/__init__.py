@@ -1,0 +1,1 @@
+"""Start one real Apache Kafka on loopback for development and tests."""
