@@ -25,7 +25,6 @@ from worker.obs.names import (
     Stage,
 )
 
-
 Labels: TypeAlias = tuple[str, ...]
 
 
