@@ -1,0 +1,35 @@
+"""Own C memory: a bump allocator that is reset between batches and freed at once."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t
+
+
+cdef struct Chunk:
+    Chunk* next
+    size_t size                 # usable bytes behind this header
+
+
+cdef struct Bump:
+    Chunk* first                # chunks in the order in which they are used
+    Chunk* current              # the chunk being filled, NULL before the first allocation
+    uint8_t* at                 # first free byte of `current`, always 16-byte aligned
+    size_t left                 # free bytes of `current`
+    size_t held                 # usable bytes of all chunks
+
+
+# 16-byte aligned memory until the next reset, or NULL when the machine has no more.
+cdef void* bump_alloc(Bump* bump, size_t size) noexcept nogil
+
+# As bump_alloc, but nothing is taken: write at most `size` bytes, then bump_commit what was used.
+# Any other call on the same Bump in between ends the reservation.
+cdef void* bump_reserve(Bump* bump, size_t size) noexcept nogil
+cdef void bump_commit(Bump* bump, size_t used) noexcept nogil
+
+# Forget every allocation; keep at most `keep` bytes of chunks for the next batch.
+cdef void bump_reset(Bump* bump, size_t keep) noexcept nogil
+
+
+cdef class Arena:
+    """Own one Bump; raw pointers from it never outlive this object or its next reset."""
+
+    cdef Bump bump
