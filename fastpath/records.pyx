@@ -1,0 +1,535 @@
+"""Index batches of records in place, and pack and unpack sightings.
+
+A packed sightings record, little-endian:
+
+    0   4  magic "WEIS"
+    4   1  version 1
+    5   1  0
+    6   2  bytes of the topic
+    8   4  count of entries
+    12  4  CRC-32C (RFC 3720) of everything after byte 48
+    16  32 digest of the bundle
+    48     topic, UTF-8, then the entries
+
+    entry:
+    0   2  bytes of the whole entry
+    2   1  type: index in FINGERPRINT_TYPES + 1
+    3   1  0
+    4   16 fingerprint
+    20  16 text digest
+    36  8  SimHash
+    44  8  origin time, ms
+    52  8  account created_at, ms; INT64_MIN where unknown
+    60  4  origin partition
+    64  8  origin offset
+    72  4  revision
+    76  2  bytes of the account id
+    78  2  bytes of the post id
+    80     account id, post id, UTF-8
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport INT64_MIN
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memchr, memcpy, memset
+
+from fastpath.columns import Sighting, SightingRecord
+from fastpath.errors import BuildError, CorruptImage
+from fastpath.spec import FINGERPRINT_TYPES, SightingBatch
+
+cdef enum:
+    MAX_PACKED = 262144  # 256 KiB; broker and producer accept 1 MiB, a record stays far below
+    HEADER = 48
+    ENTRY = 80
+
+MAX_PACKED_BYTES = MAX_PACKED
+HEADER_BYTES = HEADER
+ENTRY_BYTES = ENTRY
+
+cdef uint32_t[8][256] CRC_TABLE
+
+
+cdef void fill_crc_table() noexcept nogil:
+    """Fill the eight tables of slicing-by-8 for the reflected polynomial 0x82F63B78."""
+    cdef uint32_t value
+    cdef int byte, bit, slice_
+    for byte in range(256):
+        value = <uint32_t>byte
+        for bit in range(8):
+            value = (value >> 1) ^ (<uint32_t>0x82F63B78 if value & 1 else 0)
+        CRC_TABLE[0][byte] = value
+    for slice_ in range(1, 8):
+        for byte in range(256):
+            value = CRC_TABLE[slice_ - 1][byte]
+            CRC_TABLE[slice_][byte] = (value >> 8) ^ CRC_TABLE[0][value & 0xFF]
+
+
+fill_crc_table()
+
+
+cdef inline uint16_t load16(const uint8_t* at) noexcept nogil:
+    return <uint16_t>(at[0] | (<uint32_t>at[1] << 8))
+
+
+cdef inline uint32_t load32(const uint8_t* at) noexcept nogil:
+    return (at[0] | (<uint32_t>at[1] << 8) | (<uint32_t>at[2] << 16) | (<uint32_t>at[3] << 24))
+
+
+cdef inline uint64_t load64(const uint8_t* at) noexcept nogil:
+    return load32(at) | (<uint64_t>load32(at + 4) << 32)
+
+
+cdef inline void store16(uint8_t* at, uint16_t value) noexcept nogil:
+    at[0] = value & 0xFF
+    at[1] = value >> 8
+
+
+cdef inline void store32(uint8_t* at, uint32_t value) noexcept nogil:
+    cdef int i
+    for i in range(4):
+        at[i] = (value >> (8 * i)) & 0xFF
+
+
+cdef inline void store64(uint8_t* at, uint64_t value) noexcept nogil:
+    cdef int i
+    for i in range(8):
+        at[i] = (value >> (8 * i)) & 0xFF
+
+
+cdef uint32_t crc32c(uint32_t crc, const uint8_t* data, size_t size) noexcept nogil:
+    """Continue a CRC-32C (RFC 3720, slicing-by-8); start with 0."""
+    cdef uint32_t low, high
+    crc = ~crc
+    while size >= 8:
+        low = crc ^ load32(data)
+        high = load32(data + 4)
+        crc = (
+            CRC_TABLE[7][low & 0xFF]
+            ^ CRC_TABLE[6][(low >> 8) & 0xFF]
+            ^ CRC_TABLE[5][(low >> 16) & 0xFF]
+            ^ CRC_TABLE[4][low >> 24]
+            ^ CRC_TABLE[3][high & 0xFF]
+            ^ CRC_TABLE[2][(high >> 8) & 0xFF]
+            ^ CRC_TABLE[1][(high >> 16) & 0xFF]
+            ^ CRC_TABLE[0][high >> 24]
+        )
+        data += 8
+        size -= 8
+    while size > 0:
+        crc = (crc >> 8) ^ CRC_TABLE[0][(crc ^ data[0]) & 0xFF]
+        data += 1
+        size -= 1
+    return ~crc
+
+
+def crc32c_of(bytes data):
+    """Return the CRC-32C of some bytes; for tests against another implementation."""
+    return crc32c(0, <const uint8_t*>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data))
+
+
+cdef void point_at(RecordRef* ref, bytes key, bytes value) noexcept:
+    """Point a reference at objects that the view's owner keeps alive."""
+    ref.key = NULL
+    ref.key_size = -1
+    ref.value = NULL
+    ref.value_size = -1
+    if key is not None:
+        ref.key = <const uint8_t*>PyBytes_AS_STRING(key)
+        ref.key_size = PyBytes_GET_SIZE(key)
+    if value is not None:
+        ref.value = <const uint8_t*>PyBytes_AS_STRING(value)
+        ref.value_size = PyBytes_GET_SIZE(value)
+
+
+cdef bint is_blank(const uint8_t* line, size_t size) noexcept nogil:
+    cdef size_t i
+    for i in range(size):
+        if line[i] != 0x20 and line[i] != 0x09 and line[i] != 0x0D:
+            return False
+    return True
+
+
+cdef class BatchView:
+    """Hold n records as (key, value, time ms, offset), in place and immutable.
+
+    Made by `from_records` or `from_lines`; the bytes stay where they are and alive for as long
+    as the view. Read by a Screen without the GIL, and by stages one record at a time.
+    """
+
+    def __cinit__(self):
+        self.refs = NULL
+        self.count = 0
+        self.owns_refs = False
+
+    def __init__(self):
+        raise TypeError("use BatchView.from_records or BatchView.from_lines")
+
+    def __dealloc__(self):
+        if self.owns_refs:
+            free(self.refs)
+
+    @staticmethod
+    def from_records(str topic not None, int partition, keys, values, times, offsets):
+        """Index records whose keys and values are bytes or None; all four sequences are n long.
+
+        Raises ValueError where the lengths differ.
+        """
+        cdef list own_keys = list(keys)
+        cdef list own_values = list(values)
+        cdef Py_ssize_t count = len(own_values)
+        if len(own_keys) != count or len(times) != count or len(offsets) != count:
+            raise ValueError(
+                f"keys, values, times and offsets differ in length: "
+                f"{len(own_keys)}, {count}, {len(times)}, {len(offsets)}"
+            )
+        cdef BatchView view = new_view(topic, partition, count)
+        view.owner = (own_keys, own_values)
+        cdef Py_ssize_t i
+        for i in range(count):
+            point_at(&view.refs[i], own_keys[i], own_values[i])
+            view.refs[i].time = times[i]
+            view.refs[i].offset = offsets[i]
+        return view
+
+    @staticmethod
+    def from_lines(str topic not None, bytes data not None, long long first_line):
+        """Index NDJSON lines: offset = line number (`first_line` is that of the first), time 0.
+
+        Blank lines are numbered and left out; a carriage return before the line feed is not
+        part of the value. The key of a line is None.
+        """
+        cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(data)
+        cdef const uint8_t* end = at + PyBytes_GET_SIZE(data)
+        cdef const uint8_t* stop
+        cdef Py_ssize_t count = 0
+        cdef Py_ssize_t lines = data.count(b"\n") + 1
+        cdef BatchView view = new_view(topic, 0, lines)
+        cdef long long number = first_line
+        cdef size_t size
+        view.owner = data
+        while at < end:
+            stop = <const uint8_t*>memchr(at, 0x0A, <size_t>(end - at))
+            if stop == NULL:
+                stop = end
+            size = <size_t>(stop - at)
+            if not is_blank(at, size):
+                if at[size - 1] == 0x0D:
+                    size -= 1
+                view.refs[count].key = NULL
+                view.refs[count].key_size = -1
+                view.refs[count].value = at
+                view.refs[count].value_size = <int64_t>size
+                view.refs[count].time = 0
+                view.refs[count].offset = number
+                count += 1
+            number += 1
+            at = stop + 1
+        view.count = count
+        return view
+
+    def __len__(self):
+        return self.count
+
+    cdef RecordRef* ref(self, Py_ssize_t index) except NULL:
+        if index < 0 or index >= self.count:
+            raise IndexError(f"record {index} of {self.count}")
+        return &self.refs[index]
+
+    def value(self, Py_ssize_t index):
+        """Return the value's bytes, or None for a null value."""
+        cdef RecordRef* ref = self.ref(index)
+        if ref.value_size < 0:
+            return None
+        return PyBytes_FromStringAndSize(<const char*>ref.value, <Py_ssize_t>ref.value_size)
+
+    def key(self, Py_ssize_t index):
+        """Return the key's bytes, or None for a null key."""
+        cdef RecordRef* ref = self.ref(index)
+        if ref.key_size < 0:
+            return None
+        return PyBytes_FromStringAndSize(<const char*>ref.key, <Py_ssize_t>ref.key_size)
+
+    def time(self, Py_ssize_t index):
+        """Return the record's timestamp in ms; 0 for lines."""
+        return self.ref(index).time
+
+    def offset(self, Py_ssize_t index):
+        """Return the record's offset, or its line number."""
+        return self.ref(index).offset
+
+    def slice(self, Py_ssize_t start, Py_ssize_t stop):
+        """Return the records [start, stop) as a view on the same bytes, clipped to its ends."""
+        start = min(max(start, 0), self.count)
+        stop = min(max(stop, start), self.count)
+        cdef BatchView view = BatchView.__new__(BatchView)
+        view.topic = self.topic
+        view.partition = self.partition
+        view.owner = self
+        view.refs = self.refs + start
+        view.count = stop - start
+        return view
+
+
+cdef BatchView new_view(str topic, int partition, Py_ssize_t count):
+    cdef BatchView view = BatchView.__new__(BatchView)
+    view.topic = topic
+    view.partition = partition
+    view.count = count
+    view.refs = <RecordRef*>calloc(<size_t>max(count, 1), sizeof(RecordRef))
+    if view.refs == NULL:
+        raise MemoryError
+    view.owns_refs = True
+    return view
+
+
+cdef class SightingPacker:
+    """Pack sightings into record values, one growing buffer per output partition.
+
+    Owns the buffers. `add` runs without the GIL and returns false when memory ran out; `take`
+    hands everything over and starts again. A value never exceeds MAX_PACKED_BYTES.
+    """
+
+    def __cinit__(self, str topic not None, bytes bundle_digest not None, uint32_t partitions):
+        self.topic = topic.encode()
+        self.bundle_digest = bundle_digest
+        if len(bundle_digest) != 32:
+            raise BuildError("bundle digest bytes", 32, len(bundle_digest))
+        if len(self.topic) > 65535:
+            raise BuildError("topic bytes", 65535, len(self.topic))
+        if partitions < 1:
+            raise BuildError("sighting partitions, at least", 1, partitions)
+        self.partitions = partitions
+        self.header_size = HEADER + <size_t>PyBytes_GET_SIZE(self.topic)
+        self.header_topic = <const uint8_t*>PyBytes_AS_STRING(self.topic)
+        self.open = <Packed*>calloc(partitions, sizeof(Packed))
+        if self.open == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef size_t i
+        if self.open != NULL:
+            for i in range(self.partitions):
+                free(self.open[i].bytes)
+            free(self.open)
+        for i in range(self.full_count):
+            free(self.full[i].bytes)
+        free(self.full)
+        free(self.full_partition)
+
+    cdef bint close_one(self, uint32_t partition) noexcept nogil:
+        """Move a partition's buffer, if it holds entries, to the finished ones."""
+        cdef size_t capacity
+        cdef void* grown
+        if self.open[partition].count == 0:
+            return True
+        if self.full_count == self.full_capacity:
+            capacity = 16 if self.full_capacity == 0 else self.full_capacity * 2
+            grown = realloc(self.full, capacity * sizeof(Packed))
+            if grown == NULL:
+                return False
+            self.full = <Packed*>grown
+            grown = realloc(self.full_partition, capacity * sizeof(uint32_t))
+            if grown == NULL:
+                return False
+            self.full_partition = <uint32_t*>grown
+            self.full_capacity = capacity
+        self.full[self.full_count] = self.open[partition]
+        self.full_partition[self.full_count] = partition
+        self.full_count += 1
+        memset(&self.open[partition], 0, sizeof(Packed))
+        return True
+
+    cdef bint reserve(self, Packed* packed, size_t size) noexcept nogil:
+        cdef size_t capacity = packed.capacity
+        cdef void* grown
+        if size <= capacity - packed.size:
+            return True
+        if capacity == 0:
+            capacity = 4096
+        while size > capacity - packed.size:
+            capacity *= 2
+        grown = realloc(packed.bytes, capacity)
+        if grown == NULL:
+            return False
+        packed.bytes = <uint8_t*>grown
+        packed.capacity = capacity
+        return True
+
+    cdef bint add(self, const PackedEntry* entry) noexcept nogil:
+        """Append one entry to the partition of its fingerprint; false when memory ran out."""
+        cdef size_t size = ENTRY + <size_t>entry.account_size + entry.post_size
+        cdef uint32_t partition = <uint32_t>(load64(entry.fingerprint) % self.partitions)
+        cdef Packed* packed = &self.open[partition]
+        cdef uint8_t* at
+        if packed.count > 0 and size > MAX_PACKED - packed.size:
+            if not self.close_one(partition):
+                return False
+        if packed.count == 0:
+            if not self.reserve(packed, self.header_size):
+                return False
+            memcpy(packed.bytes + HEADER, self.header_topic, self.header_size - HEADER)
+            packed.size = self.header_size
+            packed.first_offset = entry.offset
+        if not self.reserve(packed, size):
+            return False
+        at = packed.bytes + packed.size
+        store16(at, <uint16_t>size)
+        at[2] = entry.type_code
+        at[3] = 0
+        memcpy(at + 4, entry.fingerprint, 16)
+        memcpy(at + 20, entry.text_digest, 16)
+        store64(at + 36, entry.simhash)
+        store64(at + 44, <uint64_t>entry.time)
+        store64(at + 52, <uint64_t>entry.account_created_at)
+        store32(at + 60, entry.partition)
+        store64(at + 64, <uint64_t>entry.offset)
+        store32(at + 72, entry.revision)
+        store16(at + 76, entry.account_size)
+        store16(at + 78, entry.post_size)
+        memcpy(at + 80, entry.account, entry.account_size)
+        memcpy(at + 80 + entry.account_size, entry.post, entry.post_size)
+        packed.size += size
+        packed.count += 1
+        return True
+
+    cdef list take(self):
+        """Return every SightingBatch by partition, each partition's in order, and start again."""
+        cdef uint32_t partition
+        cdef size_t i
+        cdef list taken = []
+        cdef bytes value
+        for partition in range(self.partitions):
+            if not self.close_one(partition):
+                raise MemoryError
+        for i in range(self.full_count):
+            write_header(self, &self.full[i])
+            value = PyBytes_FromStringAndSize(
+                <const char*>self.full[i].bytes, <Py_ssize_t>self.full[i].size
+            )
+            taken.append(
+                SightingBatch(
+                    self.full_partition[i], self.full[i].count, self.full[i].first_offset, value
+                )
+            )
+        for i in range(self.full_count):
+            free(self.full[i].bytes)
+        self.full_count = 0
+        taken.sort(key=partition_of)
+        return taken
+
+    def pack(self, sightings):
+        """Pack Sighting values, in order; the tests' way into the same code that a screen uses.
+
+        Raises ValueError for ids above 256 bytes or a fingerprint that is not 16 bytes.
+        """
+        cdef PackedEntry entry
+        cdef bytes account, post, fingerprint, digest
+        for sighting in sightings:
+            account = sighting.account.encode()
+            post = sighting.post.encode()
+            fingerprint = sighting.fingerprint
+            digest = sighting.text_digest
+            if len(account) > 256 or len(post) > 256 or len(fingerprint) != 16 or len(digest) != 16:
+                raise ValueError("ids hold at most 256 bytes, fingerprint and digest 16")
+            entry.type_code = <uint8_t>(FINGERPRINT_TYPES.index(sighting.type) + 1)
+            entry.fingerprint = <const uint8_t*>PyBytes_AS_STRING(fingerprint)
+            entry.text_digest = <const uint8_t*>PyBytes_AS_STRING(digest)
+            entry.simhash = sighting.simhash
+            entry.time = sighting.time
+            entry.account_created_at = (
+                INT64_MIN if sighting.account_created_at is None else sighting.account_created_at
+            )
+            entry.partition = sighting.partition
+            entry.offset = sighting.offset
+            entry.revision = sighting.revision
+            entry.account = <const uint8_t*>PyBytes_AS_STRING(account)
+            entry.account_size = <uint16_t>len(account)
+            entry.post = <const uint8_t*>PyBytes_AS_STRING(post)
+            entry.post_size = <uint16_t>len(post)
+            if not self.add(&entry):
+                raise MemoryError
+        return self.take()
+
+
+def partition_of(batch):
+    """Return the sort key of a finished record; the sort is stable."""
+    return batch.partition
+
+
+cdef void write_header(SightingPacker packer, Packed* packed) noexcept:
+    cdef uint8_t* at = packed.bytes
+    memcpy(at, b"WEIS", 4)
+    at[4] = 1
+    at[5] = 0
+    store16(at + 6, <uint16_t>(packer.header_size - HEADER))
+    store32(at + 8, packed.count)
+    store32(at + 12, crc32c(0, at + HEADER, packed.size - HEADER))
+    memcpy(at + 16, PyBytes_AS_STRING(packer.bundle_digest), 32)
+
+
+cdef str text_of(const uint8_t* at, size_t size):
+    try:
+        return PyBytes_FromStringAndSize(<const char*>at, <Py_ssize_t>size).decode()
+    except UnicodeDecodeError as error:
+        raise CorruptImage(f"sightings: a name is not UTF-8 ({error.reason})") from None
+
+
+def unpack_sightings(bytes value not None):
+    """Read a packed sightings record back, checking every length before it is used.
+
+    Called by the correlate stage, once per record. Raises CorruptImage naming what is wrong.
+    """
+    cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(value)
+    cdef size_t size = <size_t>PyBytes_GET_SIZE(value)
+    cdef size_t pos, left, account_size, post_size, entry_size
+    cdef uint32_t count, i
+    if size < HEADER:
+        raise CorruptImage(f"sightings: {size} bytes, a header has {HEADER}")
+    if at[0] != 0x57 or at[1] != 0x45 or at[2] != 0x49 or at[3] != 0x53:
+        raise CorruptImage("sightings: magic is not WEIS")
+    if at[4] != 1 or at[5] != 0:
+        raise CorruptImage(f"sightings: version {at[4]}.{at[5]}, this build reads 1.0")
+    if load32(at + 12) != crc32c(0, at + HEADER, size - HEADER):
+        raise CorruptImage("sightings: CRC-32C does not match")
+    pos = HEADER + <size_t>load16(at + 6)
+    count = load32(at + 8)
+    if pos > size or count > (size - pos) // ENTRY:
+        raise CorruptImage(f"sightings: {count} entries do not fit into {size} bytes")
+    topic = text_of(at + HEADER, pos - HEADER)
+    sightings = []
+    for i in range(count):
+        left = size - pos
+        if left < ENTRY:
+            raise CorruptImage(f"sightings: entry {i} has {left} bytes left, needs {ENTRY}")
+        entry_size = load16(at + pos)
+        account_size = load16(at + pos + 76)
+        post_size = load16(at + pos + 78)
+        if entry_size != ENTRY + account_size + post_size or entry_size > left:
+            raise CorruptImage(
+                f"sightings: entry {i} says {entry_size} bytes, its ids {account_size} and "
+                f"{post_size}, {left} left"
+            )
+        if at[pos + 2] < 1 or at[pos + 2] > 5 or at[pos + 3] != 0:
+            raise CorruptImage(f"sightings: entry {i} has type {at[pos + 2]}")
+        sightings.append(unpack_entry(at + pos, account_size, post_size))
+        pos += entry_size
+    if pos != size:
+        raise CorruptImage(f"sightings: {size - pos} bytes after the last entry")
+    return SightingRecord(topic, value[16:48], sightings)
+
+
+cdef object unpack_entry(const uint8_t* at, size_t account_size, size_t post_size):
+    cdef int64_t created = <int64_t>load64(at + 52)
+    return Sighting(
+        FINGERPRINT_TYPES[at[2] - 1],
+        PyBytes_FromStringAndSize(<const char*>at + 4, 16),
+        text_of(at + ENTRY, account_size),
+        None if created == INT64_MIN else created,
+        text_of(at + ENTRY + account_size, post_size),
+        load32(at + 72),
+        <int64_t>load64(at + 44),
+        PyBytes_FromStringAndSize(<const char*>at + 20, 16),
+        load64(at + 36),
+        load32(at + 60),
+        <int64_t>load64(at + 64),
+    )
