@@ -84,7 +84,7 @@ BREAKER_KINDS: Final[tuple[ActionKind, ...]] = ("remove", "lock", "suspend")
 # from two edges is off by at most that factor.
 SECONDS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
-    *(1.0, 2.5, 5.0, 10.0, 30.0),
+    *(1.0, 2.5, 5.0, 10.0, 20.0, 30.0),
 )
 # A restore re-reads a partition: from one poll to the longest re-read that still is one.
 RESTORE_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 150.0, 300.0)
