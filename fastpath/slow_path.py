@@ -1,0 +1,383 @@
+"""Judge any record value in full: the rules of a post, of which the fast path accepts a part.
+
+The compiled parser hands over whatever it finds unusual; posts of other schemas come here first.
+What is accepted leaves as canonical JSON, which the fast path takes without a second look.
+docs/posts.md states these rules for people.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from fastpath.field_maps import FieldMap, KeyTrie
+from fastpath.rfc3339 import epoch_ms, within_range
+from fastpath.spec import MAX_DEPTH, MAX_ID_BYTES, MAX_RECORD_BYTES, MAX_TEXT_BYTES
+
+MAX_REVISION = 2**31 - 1
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+OPS = ("create", "edit", "delete")
+# At least one of these stands in every post that is no delete; empty values count as standing.
+CONTENT = ("text", "media", "urls", "repost_of")
+_DIGEST_DIGITS = {"sha256": 64, "md5": 32, "pdq": 64}
+_HEX = re.compile(r"[0-9A-Fa-f]+")
+_STRING_LITERAL = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+# Which keys of a canonical post are read, for the search for repeated ones. "*" is any key.
+CANONICAL_KEYS: KeyTrie = {
+    "id": {},
+    "op": {},
+    "revision": {},
+    "account": {"id": {}, "created_at": {}, "followers": {}},
+    "created_at": {},
+    "text": {},
+    "lang": {},
+    "urls": {},
+    "hashtags": {},
+    "media": {"sha256": {}, "md5": {}, "pdq": {}, "pdq_quality": {}},
+    "repost_of": {},
+    "reply_to": {},
+    "client": {"device": {}, "ip": {}},
+    "scores": {"*": {}},
+}
+
+
+class Canonical(NamedTuple):
+    """Hand back an accepted post: as values, as canonical JSON, and whether a key stood twice."""
+
+    post: dict[str, object]
+    data: bytes
+    duplicate_key: bool
+
+
+class Rejected(NamedTuple):
+    """Say why a record is no post: one of spec.REJECT_REASONS; `error` names path and type only."""
+
+    reason: str
+    error: str
+
+
+class _Refusal(Exception):  # noqa: N818  # never leaves this module
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(error)
+        self.rejected = Rejected(reason, error)
+
+
+class _Repeating(dict[str, object]):
+    """Hold a JSON object in which keys stood twice; the last value of each won."""
+
+    repeated: frozenset[str]
+
+
+class _Wide(float):
+    """Hold an integer literal of more than 19 digits as the float that orjson makes of it."""
+
+
+def canonicalize(value: bytes, field_map: FieldMap | None = None) -> Canonical | Rejected:
+    """Read one record value by the rules of a post; total: every input gives one of the two.
+
+    Both backends call it, once per record that leaves the fast path; it takes microseconds and
+    does not block. The checks run in a fixed order and the first that fails names the reason:
+    size, UTF-8, nesting, JSON (orjson decides, RFC 8259 without lone surrogates), then fields in
+    the order of the canonical form. `field_map` None reads canonical posts.
+
+    The canonical form is a fixed point: canonicalize(c.data) gives c.post and c.data again.
+    Keys come in the order of CANONICAL_KEYS and only where a value stands, `op` and `revision`
+    always; ids are strings, times epoch milliseconds, scores floats in the order of their names,
+    media digests lower-case hex. A delete keeps id, op, revision, account.id and created_at.
+    """
+    try:
+        document = _document(value)
+        if field_map is None:
+            repeated = _repeats(document, CANONICAL_KEYS)
+            post = _post(document, None)
+        else:
+            opened = _opened(document, field_map)
+            repeated = _repeats(document, field_map.keys) or _repeats(opened, field_map.keys)
+            post = _post(field_map.apply(opened), field_map)
+    except _Refusal as refusal:
+        return refusal.rejected
+    return Canonical(post, orjson.dumps(post), repeated)
+
+
+def _document(value: bytes) -> object:
+    if len(value) > MAX_RECORD_BYTES:
+        raise _Refusal("record_too_large", f"{len(value)} bytes; the limit is {MAX_RECORD_BYTES}")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise _Refusal("encoding_invalid", f"not UTF-8 at byte {error.start}") from None
+    return _parse(value, text, "document")
+
+
+def _parse(value: bytes, text: str, path: str) -> object:
+    if _too_deep(value):
+        raise _Refusal("json_too_deep", f"{path}: nesting above {MAX_DEPTH}")
+    try:
+        orjson.loads(value)  # the acceptance oracle; its values round integers above 2**64
+    except orjson.JSONDecodeError as error:
+        raise _Refusal("json_invalid", f"{path}: {error.msg} at character {error.pos}") from None
+    return _DECODER.decode(text)
+
+
+def _too_deep(value: bytes) -> bool:
+    if value.count(b"[") + value.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING_LITERAL.sub(b"", value)):
+        depth += 1 if bracket.group() in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+def _integer(literal: str) -> int | float:
+    return int(literal) if len(literal) <= 20 else _Wide(literal)
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    times = Counter(key for key, _ in pairs)
+    repeating = _Repeating(members)
+    repeating.repeated = frozenset(key for key, count in times.items() if count > 1)
+    return repeating
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer)
+
+
+def _repeats(value: object, keys: KeyTrie) -> bool:
+    if isinstance(value, list):
+        return any(_repeats(element, keys) for element in value)
+    if not isinstance(value, dict) or not keys:
+        return False
+    if isinstance(value, _Repeating) and ("*" in keys or not value.repeated.isdisjoint(keys)):
+        return True
+    return any(_repeats(value[key], below) for key, below in keys.items() if below and key in value)
+
+
+def _opened(document: object, field_map: FieldMap) -> object:
+    """Open the JSON text that some streams carry as a string member of the event."""
+    key = field_map.json_text_key
+    if key is None or not isinstance(document, dict):
+        return document
+    inner = document.get(key)
+    if not isinstance(inner, str) or not inner.lstrip(" \t\r\n").startswith("{"):
+        return document
+    return _parse(inner.encode(), inner, key)
+
+
+def _post(document: object, field_map: FieldMap | None) -> dict[str, object]:
+    fields = _Fields(_mapping(document, "document"), field_map)
+    post: dict[str, object] = {"id": fields.required_id("id")}
+    account_fields = fields.nested("account")
+    account: dict[str, object] = {"id": account_fields.required_id("id")}
+    post["op"] = op = fields.read("op", _op) or "create"
+    post["revision"] = fields.read("revision", _revision) or 0
+    post["account"] = account
+    if op != "delete":
+        account_fields.copy(account, "created_at", _time)
+        account_fields.copy(account, "followers", _count)
+    fields.copy(post, "created_at", _time)
+    if op != "delete":
+        _content(fields, post)
+    return post
+
+
+def _content(fields: _Fields, post: dict[str, object]) -> None:
+    fields.copy(post, "text", _text)
+    fields.copy(post, "lang", _string)
+    fields.copy(post, "urls", _strings)
+    fields.copy(post, "hashtags", _strings)
+    fields.copy(post, "media", _media)
+    fields.copy(post, "repost_of", _id)
+    fields.copy(post, "reply_to", _id)
+    client: dict[str, object] = {}
+    client_fields = fields.nested("client")
+    client_fields.copy(client, "device", _id)
+    client_fields.copy(client, "ip", _string)
+    if client:
+        post["client"] = client
+    fields.copy(post, "scores", _scores)
+    if not any(name in post for name in CONTENT):
+        raise _Refusal("field_missing", "one of text, media, urls, repost_of is required")
+
+
+class _Fields:
+    """Read the members of one object of a post; null equals absent."""
+
+    def __init__(
+        self, members: Mapping[str, object], field_map: FieldMap | None, prefix: str = ""
+    ) -> None:
+        self._members = members
+        self._field_map = field_map
+        self._prefix = prefix
+
+    def read(self, name: str, convert: Callable[[object, str], object]) -> object | None:
+        value = self._members.get(name)
+        return None if value is None else convert(value, self._prefix + name)
+
+    def copy(
+        self, into: dict[str, object], name: str, convert: Callable[[object, str], object]
+    ) -> None:
+        value = self.read(name, convert)
+        if value is not None:
+            into[name] = value
+
+    def required_id(self, name: str) -> object:
+        value = self.read(name, _id)
+        if value is None:
+            path = self._prefix + name
+            tried = "" if self._field_map is None else self._field_map.tried(path)
+            raise _Refusal("field_missing", f"{path} is required{tried}")
+        return value
+
+    def nested(self, name: str) -> _Fields:
+        value = self.read(name, _mapping)
+        members = value if isinstance(value, dict) else {}
+        return _Fields(members, self._field_map, f"{self._prefix}{name}.")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    names = {dict: "object", list: "array", str: "string", int: "integer", float: "number"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
+
+
+def _wrong(value: object, path: str, due: str) -> _Refusal:
+    return _Refusal("field_type", f"{path}: {_kind(value)} where {due} is due")
+
+
+def _mapping(value: object, path: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _wrong(value, path, "an object")
+    return value
+
+
+def _sequence(value: object, path: str) -> Sequence[object]:
+    if not isinstance(value, list):
+        raise _wrong(value, path, "an array")
+    return value
+
+
+def _string(value: object, path: str) -> str:
+    if not isinstance(value, str):
+        raise _wrong(value, path, "a string")
+    return value
+
+
+def _strings(value: object, path: str) -> list[str]:
+    return [
+        _string(element, f"{path}[{place}]")
+        for place, element in enumerate(_sequence(value, path))
+        if element is not None
+    ]
+
+
+def _id(value: object, path: str) -> str:
+    if isinstance(value, _Wide):
+        raise _Refusal("id_out_of_range", f"{path}: an integer outside 64 bits")
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not INT64_MIN <= value <= INT64_MAX:
+            raise _Refusal("id_out_of_range", f"{path}: an integer outside 64 bits")
+        return str(value)
+    if not isinstance(value, str):
+        raise _wrong(value, path, "a string or an integer")
+    size = len(value.encode())
+    if not 1 <= size <= MAX_ID_BYTES:
+        raise _Refusal("id_out_of_range", f"{path}: {size} bytes; 1 to {MAX_ID_BYTES} are allowed")
+    return value
+
+
+def _whole(value: object, path: str, highest: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong(value, path, "an integer")
+    if not 0 <= value <= highest:
+        raise _Refusal("field_type", f"{path}: an integer outside 0 to {highest}")
+    return value
+
+
+def _revision(value: object, path: str) -> int:
+    return _whole(value, path, MAX_REVISION)
+
+
+def _count(value: object, path: str) -> int:
+    return _whole(value, path, INT64_MAX)
+
+
+def _quality(value: object, path: str) -> int:
+    return _whole(value, path, 100)
+
+
+def _op(value: object, path: str) -> str:
+    if _string(value, path) not in OPS:
+        raise _Refusal("field_type", f"{path}: a string other than create, edit, delete")
+    return str(value)
+
+
+def _text(value: object, path: str) -> str:
+    text = _string(value, path)
+    size = len(text.encode())
+    if size > MAX_TEXT_BYTES:
+        raise _Refusal("record_too_large", f"{path}: {size} bytes; the limit is {MAX_TEXT_BYTES}")
+    return text
+
+
+def _time(value: object, path: str) -> int:
+    time = None
+    if isinstance(value, str):
+        time = epoch_ms(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        time = within_range(value)
+    if time is None:
+        raise _wrong(value, path, "a time (RFC 3339 or epoch milliseconds, 1970 to 9999)")
+    return time
+
+
+def _media(value: object, path: str) -> list[dict[str, object]]:
+    return [
+        _medium(_mapping(element, f"{path}[{place}]"), f"{path}[{place}].")
+        for place, element in enumerate(_sequence(value, path))
+        if element is not None
+    ]
+
+
+def _medium(members: dict[str, object], prefix: str) -> dict[str, object]:
+    fields = _Fields(members, None, prefix)
+    medium: dict[str, object] = {}
+    for name in _DIGEST_DIGITS:
+        fields.copy(medium, name, _digest)
+    fields.copy(medium, "pdq_quality", _quality)
+    return medium
+
+
+def _digest(value: object, path: str) -> str:
+    digits = _DIGEST_DIGITS[path.rpartition(".")[2]]
+    text = _string(value, path)
+    if len(text) != digits or _HEX.fullmatch(text) is None:
+        raise _Refusal("field_type", f"{path}: a string that is not {digits} hex digits")
+    return text.lower()
+
+
+def _scores(value: object, path: str) -> dict[str, float]:
+    members = _mapping(value, path)
+    return {
+        name: _number(members[name], f"{path}.*")
+        for name in sorted(members)
+        if members[name] is not None
+    }
+
+
+def _number(value: object, path: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _wrong(value, path, "a number")
+    return float(value)
