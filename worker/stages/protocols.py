@@ -1,0 +1,68 @@
+"""Define what the engine sees of a stage; plain types, no logic.
+
+A stage is sans-io: `step` reads no clock, draws no random number and does no I/O, and what it
+returns does not depend on where batches end: `step(a + b)` equals `step(a)` then `step(b)`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from fastpath.records import BatchView
+
+# What a stage writes to; the transport maps a role to a topic or a file.
+ROLES: tuple[str, ...] = (
+    "signals",
+    "sightings",
+    "campaigns",
+    "shadow",
+    "dlq",
+    "actions.label",
+    "actions.limit",
+    "actions.remove",
+    "actions.warn",
+    "actions.lock",
+    "actions.suspend",
+    "actions.review",
+    "actions.restore",
+)
+
+# State of one input partition; only the stage that made it looks inside.
+Table: TypeAlias = Any
+
+
+class Output(NamedTuple):
+    """Carry one record that a stage writes, as bytes."""
+
+    cause: int  # offset of the input record that it stems from
+    trigger: int  # origin offset of the post whose arrival caused it
+    topic: str  # a role of ROLES
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None  # None: by the key
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Stage(Protocol):
+    """Turn records of one partition, in order, into outputs and changed state.
+
+    Called by the engine's one thread; never blocks.
+    """
+
+    name: str
+    inputs: tuple[str, ...]  # roles; inputs[0] is the one whose partitions own the state
+    counters: Counter[str]  # monotonic, never labelled with accounts or text
+
+    def new_table(self, partition: int, partitions: int) -> Table:
+        """Make the empty state of one partition of `inputs[0]`, which has `partitions` of them."""
+
+    def step(self, table: Table, view: BatchView) -> list[Output]:
+        """Apply the records of `view`; outputs come in the order of their causes.
+
+        A view of another input than `inputs[0]` is told by its topic and needs no table (None).
+        """
+
+    def entries(self, table: Table) -> Mapping[str, int]:
+        """Count what a table holds in memory, by kind of entry; for gauges."""

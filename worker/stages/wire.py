@@ -1,0 +1,394 @@
+"""Read and write the JSON records that travel between stages (docs/records.md).
+
+Writers fix the order of keys, so equal values are equal bytes. Readers ignore unknown fields
+and refuse a wrong one with `MalformedRecordError`, which names the field and never its text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import orjson
+
+from worker.domain.action import Action
+from worker.domain.campaign import Campaign
+from worker.domain.dead_letter import Reason
+from worker.domain.signal import (
+    DECISIONS,
+    RECEIPT_STATUSES,
+    RECORD_VERSION,
+    AccountRef,
+    CampaignEvidence,
+    Delete,
+    Evidence,
+    FingerprintRef,
+    MatchEvidence,
+    Notice,
+    Origin,
+    Person,
+    PostName,
+    PostRef,
+    Receipt,
+    Review,
+    Signal,
+    SignalRecord,
+)
+
+MAX_ID_BYTES = 256  # the bound of every id in the input (rule 7 of docs/time-and-identity.md)
+MAX_REASON_BYTES = 4_000  # a person's reason, as UTF-8
+MAX_TIME_MS = 253_402_300_800_000  # the year 10000: RFC 3339 has four digits for a year
+
+_ACTION_FIELDS = tuple(field.name for field in fields(Action))
+
+
+class MalformedRecordError(ValueError):
+    """Report a record that does not follow its schema; `reason` is a dead-letter reason."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class Fields:
+    """Read typed fields of one JSON object; errors name the path, never the value."""
+
+    def __init__(self, value: object, path: str = "") -> None:
+        if not isinstance(value, dict):
+            raise MalformedRecordError(
+                Reason.FIELD_TYPE, f"{path or 'the record'} must be an object"
+            )
+        self._values: dict[str, Any] = value
+        self._path = path
+
+    def name(self, key: str) -> str:
+        """Give the path of a field, for messages."""
+        return f"{self._path}.{key}" if self._path else key
+
+    def has(self, key: str) -> bool:
+        """Say whether a field is there and not null."""
+        return self._values.get(key) is not None
+
+    def raw(self, key: str) -> Any:
+        """Give a field that must be there and not null."""
+        value = self._values.get(key)
+        if value is None:
+            raise MalformedRecordError(Reason.FIELD_MISSING, f"{self.name(key)} is missing")
+        return value
+
+    def text(self, key: str) -> str:
+        """Read a string."""
+        value = self.raw(key)
+        if not isinstance(value, str):
+            raise MalformedRecordError(Reason.FIELD_TYPE, f"{self.name(key)} must be a string")
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        """Read a string that may be absent or null."""
+        return self.text(key) if self.has(key) else None
+
+    def id(self, key: str) -> str:
+        """Read an id: a string of 1 to 256 bytes."""
+        value = self.text(key)
+        if not 1 <= len(value.encode()) <= MAX_ID_BYTES:
+            raise MalformedRecordError(
+                Reason.ID_OUT_OF_RANGE, f"{self.name(key)} must have 1 to 256 bytes"
+            )
+        return value
+
+    def integer(self, key: str, least: int = -(2**63), most: int = 2**63 - 1) -> int:
+        """Read an integer within bounds; true and false are none."""
+        value = self.raw(key)
+        if type(value) is not int or not least <= value <= most:
+            raise MalformedRecordError(
+                Reason.FIELD_TYPE, f"{self.name(key)} must be an integer in range"
+            )
+        return value
+
+    def time(self, key: str) -> int:
+        """Read a time in ms since the epoch."""
+        return self.integer(key, 0, MAX_TIME_MS)
+
+    def one_of(self, key: str, allowed: tuple[str, ...]) -> Any:
+        """Read a string out of a closed set."""
+        value = self.text(key)
+        if value not in allowed:
+            raise MalformedRecordError(
+                Reason.FIELD_TYPE, f"{self.name(key)} must be one of {', '.join(allowed)}"
+            )
+        return value
+
+    def object(self, key: str) -> Fields:
+        """Read an object."""
+        return Fields(self.raw(key), self.name(key))
+
+    def items(self, key: str) -> list[Any]:
+        """Read a list; absent means empty."""
+        value = self._values.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise MalformedRecordError(Reason.FIELD_TYPE, f"{self.name(key)} must be a list")
+        return value
+
+    def counts(self, key: str) -> dict[str, int]:
+        """Read an object of integers; absent means empty."""
+        if not self.has(key):
+            return {}
+        inner = self.object(key)
+        return {name: inner.integer(name) for name in inner._values}
+
+
+def parse(value: bytes | None) -> Fields:
+    """Parse the bytes of a record of version 1; raises MalformedRecordError."""
+    if value is None:
+        raise MalformedRecordError(Reason.JSON_INVALID, "the record has no value")
+    try:
+        record = Fields(orjson.loads(value))
+    except orjson.JSONDecodeError as error:
+        raise MalformedRecordError(Reason.JSON_INVALID, f"not JSON at byte {error.pos}") from error
+    record.integer("v", RECORD_VERSION, RECORD_VERSION)
+    return record
+
+
+def account_of_key(key: bytes | None) -> str | None:
+    """Read an account from a record key; None where there is none or it is no UTF-8 id."""
+    if key is None or not 1 <= len(key) <= MAX_ID_BYTES:
+        return None
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def account_key(account: str | None) -> bytes | None:
+    """Write an account as a record key."""
+    return None if account is None else account.encode()
+
+
+def encode_signal(signal: Signal) -> bytes:
+    """Write a rule that held."""
+    return orjson.dumps(
+        {
+            "v": RECORD_VERSION,
+            "kind": "signal",
+            "account": signal.account,
+            "post": signal.post,
+            "origin": signal.origin,
+            "policy": signal.policy,
+            "rule": signal.rule,
+            "mode": signal.mode,
+            "bundle": signal.bundle,
+            "evidence": signal.evidence,
+        }
+    )
+
+
+def encode_delete(delete: Delete) -> bytes:
+    """Write that a post is gone."""
+    return orjson.dumps(
+        {
+            "v": RECORD_VERSION,
+            "kind": "delete",
+            "account": {"id": delete.account},
+            "post": {"id": delete.post},
+            "origin": delete.origin,
+        }
+    )
+
+
+def encode_notice(notice: Notice) -> bytes:
+    """Write that a person must look at a record."""
+    return orjson.dumps(
+        {
+            "v": RECORD_VERSION,
+            "kind": "notice",
+            "reason": notice.reason,
+            "account": None if notice.account is None else {"id": notice.account},
+            "post": notice.post,
+            "origin": notice.origin,
+        }
+    )
+
+
+def encode_review(review: Review) -> bytes:
+    """Write a person's decision as screen forwards it."""
+    return orjson.dumps(
+        {
+            "v": RECORD_VERSION,
+            "kind": "review",
+            "account": {"id": review.account},
+            "action_id": review.action_id,
+            "post": review.post,
+            "decision": review.decision,
+            "policy": review.policy,
+            "by": review.by,
+            "reason": review.reason,
+            "time": review.time,
+            "origin": review.origin,
+        }
+    )
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    """Write an executor's word as screen forwards it."""
+    return orjson.dumps(
+        {
+            "v": RECORD_VERSION,
+            "kind": "receipt",
+            "account": {"id": receipt.account},
+            "action_id": receipt.action_id,
+            "status": receipt.status,
+            "at": receipt.at,
+            "origin": receipt.origin,
+        }
+    )
+
+
+def encode_campaign(campaign: Campaign) -> bytes:
+    """Write a campaign that opens."""
+    return orjson.dumps(
+        {
+            "v": RECORD_VERSION,
+            "kind": "campaign",
+            "fingerprint": campaign.fingerprint,
+            "policy": campaign.policy,
+            "rule": campaign.rule,
+            "mode": campaign.mode,
+            "opened_at": campaign.opened_at,
+            "accounts": campaign.accounts,
+            "sightings": campaign.sightings,
+            "sketch": campaign.sketch,
+            "members": campaign.members,
+            "posts": campaign.posts,
+            "bundle": campaign.bundle,
+        }
+    )
+
+
+def encode_action(action: Action, topic: str, partition: int, offset: int) -> bytes:
+    """Write a decision; the coordinates are those of the signal in this run."""
+    record: dict[str, Any] = {name: getattr(action, name) for name in _ACTION_FIELDS}
+    record["in"] = {"topic": topic, "partition": partition, "offset": offset}
+    return orjson.dumps(record)
+
+
+def decode_signal_record(value: bytes | None) -> SignalRecord:
+    """Read any record of `weir.signals`; raises MalformedRecordError."""
+    record = parse(value)
+    kind = record.one_of("kind", ("signal", "delete", "notice", "review", "receipt"))
+    origin = _origin(record.object("origin"))
+    if kind == "signal":
+        return _signal(record, origin)
+    if kind == "notice":
+        account = record.object("account").id("id") if record.has("account") else None
+        post = _post(record.object("post")) if record.has("post") else None
+        return Notice(account, post, record.text("reason"), origin)
+    account_id = record.object("account").id("id")
+    if kind == "delete":
+        return Delete(account_id, record.object("post").id("id"), origin)
+    if kind == "review":
+        return read_review(record, account_id, origin)
+    return read_receipt(record, account_id, origin)
+
+
+def read_review(record: Fields, account: str, origin: Origin) -> Review:
+    """Read a person's decision; it names an action or a post, and `act` names its policy."""
+    action_id = record.id("action_id") if record.has("action_id") else None
+    post = _post_name(record.object("post")) if record.has("post") else None
+    if action_id is None and post is None:
+        raise MalformedRecordError(Reason.FIELD_MISSING, "action_id or post is missing")
+    decision = record.one_of("decision", DECISIONS)
+    policy = record.id("policy") if record.has("policy") or decision == "act" else None
+    by = record.object("by")
+    reason = record.text("reason")
+    if len(reason.encode()) > MAX_REASON_BYTES:
+        raise MalformedRecordError(
+            Reason.FIELD_TYPE, f"reason must have at most {MAX_REASON_BYTES} bytes"
+        )
+    person = Person(by.id("id"), by.id("role"))
+    time = record.time("time")
+    return Review(account, action_id, post, decision, policy, person, reason, time, origin)
+
+
+def read_receipt(record: Fields, account: str, origin: Origin) -> Receipt:
+    """Read an executor's word."""
+    status = record.one_of("status", RECEIPT_STATUSES)
+    return Receipt(account, record.id("action_id"), status, record.time("at"), origin)
+
+
+def _origin(fields_: Fields) -> Origin:
+    return Origin(
+        fields_.text("topic"),
+        fields_.integer("partition"),
+        fields_.integer("offset"),
+        fields_.time("time"),
+    )
+
+
+def _post(post: Fields) -> PostRef:
+    return PostRef(post.id("id"), post.integer("revision"), post.text("digest"))
+
+
+def _post_name(post: Fields) -> PostName:
+    revision = post.integer("revision") if post.has("revision") else None
+    return PostName(post.id("id"), revision)
+
+
+def _signal(record: Fields, origin: Origin) -> Signal:
+    account = record.object("account")
+    created_at = account.integer("created_at") if account.has("created_at") else None
+    return Signal(
+        AccountRef(account.id("id"), created_at),
+        _post(record.object("post")),
+        origin,
+        record.id("policy"),
+        record.id("rule"),
+        record.one_of("mode", ("live", "shadow")),
+        record.text("bundle"),
+        _evidence(record.object("evidence")),
+    )
+
+
+def _evidence(evidence: Fields) -> Evidence:
+    matches = tuple(
+        _match(Fields(item, evidence.name("matches"))) for item in evidence.items("matches")
+    )
+    flags = tuple(evidence.items("flags"))
+    if not all(isinstance(flag, str) for flag in flags):
+        raise MalformedRecordError(Reason.FIELD_TYPE, "evidence.flags must hold strings")
+    campaign = _campaign(evidence.object("campaign")) if evidence.has("campaign") else None
+    return Evidence(matches, evidence.counts("windows"), flags, campaign)
+
+
+def _match(match: Fields) -> MatchEvidence:
+    span = match.items("span")
+    if len(span) not in (0, 2) or not all(type(end) is int for end in span):
+        raise MalformedRecordError(
+            Reason.FIELD_TYPE, f"{match.name('span')} must hold two integers"
+        )
+    return MatchEvidence(
+        match.text("list"),
+        match.text("pattern"),
+        match.optional_text("lane"),
+        (span[0], span[1]) if span else None,
+        match.integer("count"),
+        match.integer("distance") if match.has("distance") else None,
+    )
+
+
+def _campaign(campaign: Fields) -> CampaignEvidence:
+    fingerprint = campaign.object("fingerprint")
+    sketch = campaign.raw("sketch")
+    if not isinstance(sketch, bool):
+        raise MalformedRecordError(
+            Reason.FIELD_TYPE, f"{campaign.name('sketch')} must be true or false"
+        )
+    return CampaignEvidence(
+        FingerprintRef(fingerprint.text("type"), fingerprint.text("key")),
+        campaign.integer("opened_at"),
+        campaign.integer("closed_at"),
+        campaign.integer("accounts"),
+        campaign.integer("sightings"),
+        sketch,
+    )
