@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from fastpath.records import BatchView
 from worker.domain.errors import UserError
 
 STDIN = "-"
@@ -191,6 +192,34 @@ def logical_name(path: str) -> str:
     and however they are stored.
     """
     return "stdin" if path == STDIN else Path(path).name.removesuffix(".gz")
+
+
+class PostFile:
+    """Hand out the posts of an NDJSON input as batch views of whole blocks; blocks on read.
+
+    Offsets are 1-based line numbers, blank lines counted; the topic is the input's logical name.
+    """
+
+    def __init__(self, path: str, *, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._lines = LineReader(path, chunk_bytes=chunk_bytes)
+        self.name = self._lines.name
+        self.size = self._lines.size
+
+    @property
+    def position(self) -> int:
+        """Return how many of `size` bytes were read."""
+        return self._lines.position
+
+    def __iter__(self) -> Iterator[BatchView]:
+        """Yield one view per block; a block of blank lines alone yields none."""
+        for block in self._lines:
+            view = BatchView.from_lines(self.name, block.data, block.first_line)
+            if len(view):
+                yield view
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        self._lines.close()
 
 
 class ResultFolder:

@@ -1,0 +1,252 @@
+"""Run the three stages over one input in one process, in the reference order.
+
+The stages are the production ones, each with one partition; between them travel the bytes that
+Kafka would carry. What is decided does not depend on where blocks end
+(docs/time-and-identity.md, rule 4).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+
+from fastpath.records import BatchView
+from worker.domain.errors import WeirError
+from worker.stages.protocols import Output, Stage
+
+# The results of a scan: a role writes to the file of its first part (`actions.warn` to actions).
+RESULTS = ("actions", "signals", "campaigns", "shadow", "dlq")
+Progress = Callable[[int, int], None]
+"""Called after each block with bytes read from disk and records judged so far."""
+
+
+class PipelineError(WeirError):
+    """Report a stage that wrote to a role nothing takes: the composition is wrong."""
+
+
+class Posts(Protocol):
+    """Hand out an input block by block; `transport.files.PostFile` reads NDJSON."""
+
+    name: str
+    size: int | None
+
+    @property
+    def position(self) -> int:
+        """Return how many of `size` bytes were read."""
+
+    def __iter__(self) -> Iterator[BatchView]:
+        """Yield the records in order, offsets rising; may block on I/O."""
+
+    def close(self) -> None:
+        """Release the input."""
+
+
+class Results(Protocol):
+    """Take result records and show them all at once; `transport.files.ResultFolder`."""
+
+    def write(self, name: str, line: bytes) -> None:
+        """Append one line, given without its newline; may block on I/O."""
+
+    def publish(self, summary: bytes) -> None:
+        """Make everything written visible together with the summary."""
+
+    def discard(self) -> None:
+        """Remove everything written and not published."""
+
+    def path(self, name: str) -> Path:
+        """Return where the records called `name` stand once published."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Count what a scan wrote."""
+
+    posts: int = 0  # records read, whatever became of them
+    signals: Counter[str] = field(default_factory=Counter)  # by policy/rule
+    actions: Counter[str] = field(default_factory=Counter)  # by kind
+    shadow: Counter[str] = field(default_factory=Counter)  # by policy/rule
+    reasons: Counter[str] = field(default_factory=Counter)  # dead letters by reason
+    campaigns: int = 0
+
+    @property
+    def dead_letters(self) -> int:
+        """Return how many records were refused."""
+        return self.reasons.total()
+
+
+class _Hop:
+    """Number the records between two stages as a topic of one partition would."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._next = 0
+
+    def view(self, outputs: list[Output]) -> BatchView:
+        first = self._next
+        self._next += len(outputs)
+        return BatchView.from_records(
+            self._topic,
+            0,
+            [output.key for output in outputs],
+            [output.value for output in outputs],
+            [0] * len(outputs),  # stages never read the timestamp of Weir's own topics
+            list(range(first, self._next)),
+        )
+
+
+class Pipeline:
+    """Feed posts to screen, sightings to correlate, signals of both to enforce; write the rest.
+
+    Signals reach enforce ordered by the post behind them, screen's before correlate's.
+    """
+
+    def __init__(
+        self, name: str, *, screen: Stage, correlate: Stage, enforce: Stage, results: Results
+    ) -> None:
+        self.tally = Tally()
+        self._name = name
+        self._results = results
+        self._screen, self._screen_table = screen, screen.new_table(0, 1)
+        self._correlate, self._correlate_table = correlate, correlate.new_table(0, 1)
+        self._enforce, self._enforce_table = enforce, enforce.new_table(0, 1)
+        self._sightings = _Hop(correlate.inputs[0])
+        self._signals = _Hop(enforce.inputs[0])
+
+    def step(self, view: BatchView) -> None:
+        """Take one block of posts through all stages; nothing of it is held afterwards."""
+        self.tally.posts += len(view)
+        passed = self._settle(self._screen.step(self._screen_table, view))
+        signals, sightings = passed["signals"], passed["sightings"]
+        if sightings:
+            outputs = self._correlate.step(self._correlate_table, self._sightings.view(sightings))
+            signals += self._settle(outputs)["signals"]
+            signals.sort(key=attrgetter("trigger"))  # stable: screen's stay before correlate's
+        if signals:
+            for output in signals:
+                self._write_signal(_value(output))
+            self._settle(self._enforce.step(self._enforce_table, self._signals.view(signals)))
+
+    def _settle(self, outputs: list[Output]) -> dict[str, list[Output]]:
+        """Write what ends here; return what the next stages read, by role, in order."""
+        passed: dict[str, list[Output]] = {"signals": [], "sightings": []}
+        for output in outputs:
+            role = output.topic
+            if role in passed:
+                passed[role].append(output)
+            elif role.startswith("actions."):
+                self.tally.actions[role.removeprefix("actions.")] += 1
+                self._results.write("actions", _value(output))
+            elif role == "shadow":
+                self._write_shadow(_value(output))
+            elif role == "campaigns":
+                self.tally.campaigns += 1
+                self._results.write("campaigns", _value(output))
+            elif role == "dlq":
+                self._write_dead_letter(output)
+            else:
+                raise PipelineError(f"a stage wrote to {role!r}, which a scan does not take")
+        return passed
+
+    def _write_signal(self, value: bytes) -> None:
+        self._results.write("signals", value)
+        signal = orjson.loads(value)
+        if signal["kind"] == "signal":
+            self.tally.signals[f"{signal['policy']}/{signal['rule']}"] += 1
+
+    def _write_shadow(self, value: bytes) -> None:
+        self._results.write("shadow", value)
+        action = orjson.loads(value)
+        for rule in action["rule_ids"]:
+            self.tally.shadow[f"{action['policy']}/{rule}"] += 1
+
+    def _write_dead_letter(self, output: Output) -> None:
+        headers = dict(output.headers)
+        reason = headers["weir.dlq.reason"].decode()
+        self.tally.reasons[reason] += 1
+        letter = {
+            "reason": reason,
+            "raw": base64.b64encode(_value(output)).decode(),
+            "origin": {"file": self._name, "line": output.trigger},
+        }
+        self._results.write("dlq", orjson.dumps(letter))
+
+
+def _value(output: Output) -> bytes:
+    if output.value is None:
+        raise PipelineError(f"a stage wrote to {output.topic!r} without a value")
+    return output.value
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Say what a scan did; the form of summary.json."""
+
+    tally: Tally
+    seconds: float
+    bundle: str  # digest
+    version: str
+
+    @property
+    def posts_per_s(self) -> int:
+        """Return the rate over the whole scan, reading and writing included."""
+        return round(self.tally.posts / self.seconds) if self.seconds else 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the summary in the order of docs/records.md, counts sorted by name."""
+        tally = self.tally
+        return {
+            "posts": tally.posts,
+            "dead_letters": tally.dead_letters,
+            "signals": _sorted(tally.signals),
+            "actions": _sorted(tally.actions),
+            "shadow": _sorted(tally.shadow),
+            "campaigns": tally.campaigns,
+            "seconds": round(self.seconds, 3),
+            "posts_per_s": self.posts_per_s,
+            "bundle": self.bundle,
+            "version": self.version,
+        }
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Hold everything one scan needs; made by the composition root, run once."""
+
+    posts: Posts
+    pipeline: Pipeline
+    results: Results
+    clock: Callable[[], float]  # seconds, monotonic
+    bundle: str
+    version: str
+
+    def run(self, progress: Progress | None = None) -> Summary:
+        """Judge the whole input and publish the results; an error leaves no new result behind."""
+        started = self.clock()
+        try:
+            for view in self.posts:
+                self.pipeline.step(view)
+                if progress is not None:
+                    progress(self.posts.position, self.pipeline.tally.posts)
+            summary = Summary(
+                self.pipeline.tally, self.clock() - started, self.bundle, self.version
+            )
+            self.results.publish(
+                orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n"
+            )
+        except BaseException:
+            self.results.discard()
+            raise
+        finally:
+            self.posts.close()
+        return summary
