@@ -1,0 +1,200 @@
+r"""Read lists: plain text with one entry per line, or CSV with a header for hash lists.
+
+A line whose first character other than white space is `#` is a comment; a keyword that begins
+with `#` is written `\#`. Every entry is checked; an error names its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from fastpath.spec import MAX_ID_BYTES
+from worker.policy.diagnostics import Diagnostic
+from worker.policy.source import Text
+
+ListKind: TypeAlias = Literal["keyword", "sha256", "md5", "domain", "url", "account", "phrase"]
+
+MAX_LIST_BYTES = 256 << 20  # about four million SHA-256 lines
+MAX_PATTERN_CHARS = 512  # a longer keyword is a text; fingerprints find those
+MAX_LIST_ERRORS = 20  # per list; a wrong file would print a wall otherwise
+
+_HEX_DIGITS = {"sha256": 64, "md5": 32}
+_HEX = re.compile(r"[0-9A-Fa-f]*")
+_LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?|_[\w-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntries:
+    """Hold the entries of one list in file order, and what is wrong or doubtful about it."""
+
+    entries: tuple[str, ...]
+    errors: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    value: str
+    line: int
+    column: int
+
+
+def read_list(
+    file: str, content: bytes, kind: ListKind, normal: Callable[[str], str] | None = None
+) -> ListEntries:
+    """Read one list file; `normal` gives the form under which two entries are the same.
+
+    Entries come back as written, digests in lower case; of repeated entries the first stays and
+    the others are warnings. An entry whose normal form is empty is an error.
+    """
+    try:
+        text = Text(file, content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        where = f"byte {error.start} is not UTF-8"
+        return ListEntries((), (Diagnostic(file, line, 1, where, "save the file as UTF-8"),), ())
+    found, errors = _csv_entries(text, kind) if file.endswith(".csv") else _lines(text, kind)
+    entries: list[str] = []
+    warnings: list[Diagnostic] = []
+    first: dict[str, int] = {}
+    for entry in found:
+        problem = _CHECKS[kind](entry.value)
+        value = entry.value.lower() if kind in _HEX_DIGITS else entry.value
+        same = value if problem is not None or normal is None else normal(value)
+        if problem is None and not same:
+            problem = ("nothing is left of this entry when folded", "remove the line")
+        if problem is not None:
+            errors.append(text.at_line(entry.line, entry.column, *problem))
+        elif same in first:
+            hint = "the first one counts"
+            message = f"same as line {first[same]}"
+            warnings.append(text.at_line(entry.line, entry.column, message, hint))
+        else:
+            first[same] = entry.line
+            entries.append(value)
+    if len(errors) > MAX_LIST_ERRORS:
+        last = errors[MAX_LIST_ERRORS - 1]
+        more = f"and {len(errors) - MAX_LIST_ERRORS} more errors below"
+        hint = "is this the right file?"
+        errors = [*errors[:MAX_LIST_ERRORS], text.at_line(last.line + 1, 1, more, hint)]
+    if not found and not errors:
+        warnings.append(Diagnostic(file, 0, 0, "the list is empty", "it matches nothing"))
+    return ListEntries(tuple(entries), tuple(errors), tuple(warnings))
+
+
+def _lines(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnostic]]:
+    entries = []
+    for number, line in enumerate(text.lines, 1):
+        value = line.strip()
+        if not value or value.startswith("#"):
+            continue
+        if kind in ("keyword", "phrase") and value.startswith(("\\#", "\\\\")):
+            value = value[1:]
+        entries.append(_Entry(value, number, len(line) - len(line.lstrip()) + 1))
+    return entries, []
+
+
+def _csv_entries(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnostic]]:
+    if kind in ("keyword", "account", "phrase"):
+        hint = "write one entry per line in a .txt file"
+        return [], [text.at_line(1, 1, f"a list of kind {kind} is plain text, not CSV", hint)]
+    rows = csv.reader((line + "\n" for line in text.lines), strict=True)
+    entries: list[_Entry] = []
+    column: int | None = None
+    try:
+        for row in rows:
+            if not row or not any(row) or row[0].lstrip().startswith("#"):
+                continue
+            if column is None:
+                header = [name.strip().lower() for name in row]
+                if kind not in header:
+                    hint = f"the first line names the columns; one of them is `{kind}`"
+                    message = f"there is no column `{kind}`"
+                    return [], [text.at_line(rows.line_num, 1, message, hint)]
+                column = header.index(kind)
+                continue
+            value = row[column].strip() if column < len(row) else ""
+            source = text.lines[rows.line_num - 1]
+            entries.append(_Entry(value, rows.line_num, max(0, source.find(value)) + 1))
+    except csv.Error as error:
+        return entries, [text.at_line(max(1, rows.line_num), 1, f"not valid CSV: {error}")]
+    if column is None:
+        hint = f"the first line names the columns; one of them is `{kind}`"
+        return [], [text.at_line(1, 1, "the header line is missing", hint)]
+    return entries, []
+
+
+_Problem: TypeAlias = tuple[str, str] | None
+
+
+def _check_keyword(value: str) -> _Problem:
+    if len(value) > MAX_PATTERN_CHARS:
+        what = f"{len(value)} characters; a keyword has at most {MAX_PATTERN_CHARS}"
+        return what, "shorten it, or use a fingerprint of the text"
+    return None
+
+
+def _check_digest(kind: str) -> Callable[[str], _Problem]:
+    digits = _HEX_DIGITS[kind]
+
+    def check(value: str) -> _Problem:
+        if _HEX.fullmatch(value) is None:
+            return f"a {kind} digest holds hex digits alone", "one digest per line"
+        if len(value) != digits:
+            other = next((name for name, size in _HEX_DIGITS.items() if size == len(value)), None)
+            hint = f"this looks like {other}" if other else "one digest per line"
+            return f"a {kind} digest has {digits} hex digits, this has {len(value)}", hint
+        return None
+
+    return check
+
+
+def _check_domain(value: str) -> _Problem:
+    if "/" in value or ":" in value or "@" in value:
+        host = urlsplit(value if "//" in value else "//" + value).hostname or "evil.example"
+        return "a domain stands alone, without scheme, port or path", f"write `{host}`"
+    if value.startswith(("*.", ".")):
+        bare = value.lstrip("*.")
+        return "a domain covers its subdomains already", f"write `{bare}`"
+    labels = value.removesuffix(".").split(".")
+    if len(value) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        return "this is no domain name", "labels of letters, digits and hyphens, joined by dots"
+    if len(labels) == 1:
+        return "a single label would match every domain under it", "name a whole domain"
+    return None
+
+
+def _check_url(value: str) -> _Problem:
+    if any(char.isspace() for char in value):
+        return "a URL holds no white space", "one URL per line"
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        valid = False
+    if not valid:
+        return "a URL begins with http:// or https:// and names a host", "one URL per line"
+    return None
+
+
+def _check_account(value: str) -> _Problem:
+    size = len(value.encode())
+    if size > MAX_ID_BYTES:
+        return f"{size} bytes; an account id has at most {MAX_ID_BYTES}", "one id per line"
+    return None
+
+
+_CHECKS: dict[ListKind, Callable[[str], _Problem]] = {
+    "keyword": _check_keyword,
+    "sha256": _check_digest("sha256"),
+    "md5": _check_digest("md5"),
+    "domain": _check_domain,
+    "url": _check_url,
+    "account": _check_account,
+    "phrase": _check_keyword,
+}
