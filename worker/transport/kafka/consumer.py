@@ -1,0 +1,343 @@
+"""Read a group's partitions through kafka-python's plain poll(), as one view per partition.
+
+The client keeps its own I/O thread: heartbeats, fetches and the rebalance listener run there.
+The listener only counts, pauses and sets placeholder positions; everything else happens on the
+thread that owns the engine. A record that makes the client raise is fetched once more and then
+rescued (`quarantine`), because the stock client would spin on it for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka import errors as client_errors
+from kafka.consumer.fetcher import Fetcher
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.base import MemberState
+
+from fastpath.records import BatchView
+from worker.domain.dead_letter import DeadLetter
+from worker.domain.errors import ConfigError, Fatal, Fenced, RetentionOvertook
+from worker.settings import Settings, StageName
+from worker.transport.kafka import quarantine
+from worker.transport.kafka.client import consumer_options, guard_client, unavailable
+from worker.transport.protocols import (
+    CommitInDoubt,
+    CommitRefused,
+    Committed,
+    Headers,
+    Item,
+    OffsetsUnknown,
+    Partition,
+    Polled,
+    Quarantined,
+)
+
+T = TypeVar("T")
+
+# The broker validates member, generation and instance of a commit; these say "not you, not now".
+_REFUSED = (client_errors.CommitFailedError, client_errors.RebalanceInProgressError)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client is untyped
+    """Count and pause; runs on the client's I/O thread, where nothing may block."""
+
+    def __init__(self) -> None:
+        self.rebalances = 0
+        self.consumer: KafkaConsumer | None = None
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Keep the new partitions still until the engine knows where they go on."""
+        self.rebalances += 1
+        if self.consumer is not None:
+            self.consumer.pause(*assigned)
+            for partition in assigned:
+                # A placeholder: without a position each poll() would first ask for committed
+                # offsets, for its whole timeout, and then raise.
+                self.consumer.seek(partition, 0)
+
+    def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
+        """Mark what was polled before as stale."""
+        self.rebalances += 1
+
+    def on_partitions_lost(self, _lost: Iterable[TopicPartition]) -> None:
+        """Mark what was polled before as stale."""
+        self.rebalances += 1
+
+
+class _KeptRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the client is untyped
+    """Read as the client does, and keep the fetched bytes for a record that makes it raise."""
+
+    def __init__(self, fetch_offset: int, tp: Any, records: Any, *args: Any, **kwargs: Any) -> None:
+        self.buffer: bytes = records._buffer
+        super().__init__(fetch_offset, tp, records, *args, **kwargs)
+
+    def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[Any]:
+        for batch in quarantine.batches(self.buffer):
+            if batch.next_offset > self.fetch_offset:
+                quarantine.check_inflation(batch)
+        yield from super()._unpack_records(tp, records, *deserializers)
+
+
+class KafkaSource:
+    """Implement `worker.transport.protocols.Source` over one KafkaConsumer."""
+
+    def __init__(self, settings: Settings, stage: StageName, topics: Iterable[str]) -> None:
+        """Connect and subscribe; blocks until a broker answered.
+
+        Raises:
+            BrokerUnavailable: none did within kafka.unavailable_after_ms.
+            ConfigError: the client is another version than the tested ones, or a file of TLS or
+                SASL cannot be used.
+        """
+        guard_client()
+        self._settings = settings
+        self._listener = _Listener()
+        try:
+            self._consumer = KafkaConsumer(**consumer_options(settings, stage))
+        except (client_errors.KafkaTimeoutError, client_errors.NoBrokersAvailable) as error:
+            raise unavailable(settings.kafka, error) from None
+        self._fetcher = self._consumer._fetcher
+        self._fetcher.PartitionRecords = _KeptRecords
+        self._listener.consumer = self._consumer
+        self._suspects: dict[Partition, int] = {}  # offset at which the client raised once
+        self._consumer.subscribe(topics=sorted(topics), listener=self._listener)
+
+    @property
+    def rebalances(self) -> int:
+        """Return how often partitions were assigned, revoked or lost."""
+        return self._listener.rebalances
+
+    @property
+    def stable(self) -> bool:
+        """Tell whether member, generation and state allow a commit."""
+        group = self._consumer.group_metadata()
+        return bool(
+            group.state is MemberState.STABLE and group.generation_id > 0 and group.member_id
+        )
+
+    def assigned(self) -> frozenset[Partition]:
+        """Return the partitions of the current assignment."""
+        return frozenset(Partition(*tp) for tp in self._consumer.assignment())
+
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        """Wait for records; see `Source.poll`."""
+        before = self.rebalances
+        try:
+            polled = self._consumer.poll(
+                timeout_ms=max(round(timeout_s * 1000), 0), max_records=max_records
+            )
+        except client_errors.OffsetOutOfRangeError as error:
+            if self.rebalances != before:  # a placeholder of an assignment not planned yet
+                return Polled()
+            raise RetentionOvertook(
+                f"a position lies outside its partition ({error}): retention deleted records "
+                "before they were read, or the topic was truncated"
+            ) from None
+        except client_errors.TopicAuthorizationFailedError as error:
+            raise ConfigError(f"not allowed to read {error}: grant READ and DESCRIBE") from None
+        except client_errors.FencedInstanceIdError as error:
+            raise Fenced(self._fenced()) from error
+        except (client_errors.KafkaTimeoutError, client_errors.RetriableError):
+            return Polled()
+        except Exception as error:  # noqa: BLE001  # a record made the client raise
+            return self._after_failure(error)
+        return self._gather(polled)
+
+    def _gather(self, polled: Mapping[Any, list[Any]]) -> Polled:
+        items: list[Item] = []
+        headers: dict[tuple[Partition, int], Headers] = {}
+        for (topic, number), records in polled.items():
+            partition = Partition(topic, number)
+            items.append(
+                BatchView.from_records(
+                    topic,
+                    number,
+                    [record.key for record in records],
+                    [record.value for record in records],
+                    [record.timestamp for record in records],
+                    [record.offset for record in records],
+                )
+            )
+            for record in records:
+                if record.headers:
+                    headers[partition, record.offset] = tuple(record.headers)
+            self._suspects.pop(partition, None)
+        return Polled(tuple(items), self._positions(), headers)
+
+    def _positions(self) -> dict[Partition, int]:
+        """Read the local positions of all assigned partitions; asks no broker."""
+        found = {}
+        for tp, state in list(self._consumer._subscription.assignment.items()):
+            if state.position is not None and not state.paused:
+                found[Partition(*tp)] = state.position.offset
+        return found
+
+    def _after_failure(self, error: Exception) -> Polled:
+        """Fetch a failing batch once more; when it fails again save it and read on behind it."""
+        part = self._fetcher._next_partition_records
+        if not part:
+            raise Fatal(f"the client failed without a record to blame: {error!r}") from error
+        tp = part.topic_partition
+        partition = Partition(*tp)
+        state = self._consumer._subscription.assignment.get(tp)
+        part.drain()  # a seek to the same offset would meet the broken object again
+        self._fetcher._next_partition_records = None
+        if state is None or state.position is None:
+            return Polled()
+        at = state.position.offset
+        if self._suspects.get(partition) != at:
+            self._suspects[partition] = at  # a transfer error goes away
+            self.seek(partition, at)
+            return Polled()
+        del self._suspects[partition]
+        rescued = quarantine.rescue(partition, bytes(part.buffer), at, state.highwater)
+        if rescued is None:
+            raise Fatal(
+                f"{partition.topic}-{partition.number} at offset {at}: the client fails "
+                f"({type(error).__name__}) and no record batch stands there"
+            ) from error
+        self.seek(partition, rescued.next)
+        return self._rescued(partition, at, rescued)
+
+    def _rescued(self, partition: Partition, at: int, rescued: quarantine.Rescued) -> Polled:
+        """Put readable records and letters back into the order of their offsets."""
+        pieces: list[tuple[int, quarantine.RawRecord | DeadLetter]] = [
+            *((record.offset, record) for record in rescued.records),
+            *((letter.offset, letter) for letter in rescued.letters),
+        ]
+        pieces.sort(key=lambda piece: piece[0])
+        items: list[Item] = []
+        headers: dict[tuple[Partition, int], Headers] = {}
+        run: list[quarantine.RawRecord] = []
+        for offset, piece in pieces:
+            if isinstance(piece, quarantine.RawRecord):
+                run.append(piece)
+                if piece.headers:
+                    headers[partition, offset] = piece.headers
+                continue
+            items.extend(_view(partition, run))
+            run = []
+            items.append(Quarantined(partition, offset, offset + 1, (piece,)))
+        items.extend(_view(partition, run))
+        if not rescued.records and rescued.letters:  # a whole batch in pieces
+            items = [Quarantined(partition, at, rescued.next, rescued.letters)]
+        return Polled(tuple(items), {partition: rescued.next}, headers)
+
+    def committed(
+        self, partitions: Iterable[Partition], timeout_s: float
+    ) -> dict[Partition, Committed | None]:
+        """Read stable committed offsets; see `Source.committed`."""
+        found: dict[Partition, Committed | None] = {}
+        for partition in partitions:
+            question = partial(
+                self._consumer.committed,
+                TopicPartition(*partition),
+                metadata=True,
+                timeout_ms=timeout_s * 1000,
+            )
+            held = self._ask(question)
+            found[partition] = None if held is None else Committed(held.offset, held.metadata or "")
+        return found
+
+    def commit(self, offsets: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit under the current generation; see `Source.commit`."""
+        wanted = {
+            TopicPartition(*partition): OffsetAndMetadata(held.offset, held.note, -1)
+            for partition, held in offsets.items()
+        }
+        try:
+            self._consumer.commit(wanted, timeout_ms=timeout_s * 1000)
+        except _REFUSED as error:
+            raise CommitRefused(str(error)) from None
+        except client_errors.FencedInstanceIdError as error:
+            raise Fenced(self._fenced()) from error
+        except client_errors.TopicAuthorizationFailedError as error:
+            raise ConfigError(f"not allowed to commit for {error}: grant READ") from None
+        except client_errors.KafkaError as error:
+            raise CommitInDoubt(
+                f"no answer to an offset commit within {timeout_s:.1f} s ({error!r})"
+            ) from error
+
+    def _fenced(self) -> str:
+        return (
+            f"another process runs as slot {self._settings.slot}: slots must be unique in their "
+            "group (setting slot, default the host name)"
+        )
+
+    def beginnings(self, partitions: Iterable[Partition], timeout_s: float) -> dict[Partition, int]:
+        """Return the first offset still kept."""
+        tps = [TopicPartition(*partition) for partition in partitions]
+        found = self._ask(lambda: self._consumer.beginning_offsets(tps, timeout_s * 1000))
+        return {Partition(*tp): offset for tp, offset in found.items()}
+
+    def ends(self, partitions: Iterable[Partition], timeout_s: float) -> dict[Partition, int]:
+        """Return the offset after the last record."""
+        tps = [TopicPartition(*partition) for partition in partitions]
+        found = self._ask(lambda: self._consumer.end_offsets(tps, timeout_s * 1000))
+        return {Partition(*tp): offset for tp, offset in found.items()}
+
+    def at_time(
+        self, partitions: Iterable[Partition], time_ms: int, timeout_s: float
+    ) -> dict[Partition, int]:
+        """Return the first offset at or after an origin time, else the end."""
+        wanted = list(partitions)
+        times = {TopicPartition(*partition): time_ms for partition in wanted}
+        found = self._ask(lambda: self._consumer.offsets_for_times(times, timeout_s * 1000))
+        known = {Partition(*tp): held.offset for tp, held in found.items() if held is not None}
+        later = [partition for partition in wanted if partition not in known]
+        return known | (self.ends(later, timeout_s) if later else {})
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except client_errors.KafkaError as error:
+            raise OffsetsUnknown(f"{type(error).__name__}: {error}") from None
+
+    def partition_count(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        return len(self._consumer.partitions_for_topic(topic))
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Read on at `offset`."""
+        with contextlib.suppress(ValueError):  # no longer assigned
+            self._consumer.seek(TopicPartition(*partition), offset)
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Stop fetching."""
+        for partition in partitions:
+            with contextlib.suppress(ValueError, KeyError):  # no longer assigned
+                self._consumer.pause(TopicPartition(*partition))
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Fetch again."""
+        for partition in partitions:
+            with contextlib.suppress(ValueError, KeyError):  # no longer assigned
+                self._consumer.resume(TopicPartition(*partition))
+
+    def lag(self, partition: Partition) -> int | None:
+        """Return high watermark minus position, as of the last fetch."""
+        state = self._consumer._subscription.assignment.get(TopicPartition(*partition))
+        if state is None or state.highwater is None or state.position is None:
+            return None
+        return max(int(state.highwater) - int(state.position.offset), 0)
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of the client; a static member stays in its group until its session ends."""
+        self._consumer.close(autocommit=False, timeout_ms=max(round(timeout_s * 1000), 1))
+
+
+def _view(partition: Partition, run: list[quarantine.RawRecord]) -> Iterator[BatchView]:
+    if run:
+        yield BatchView.from_records(
+            partition.topic,
+            partition.number,
+            [record.key for record in run],
+            [record.value for record in run],
+            [record.time for record in run],
+            [record.offset for record in run],
+        )
