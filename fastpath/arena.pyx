@@ -1,0 +1,127 @@
+"""Own C memory: a bump allocator that is reset between batches and freed at once.
+
+A Bump hands out pieces of a few large chunks, front to back, so that what a batch needs costs a
+pointer increment each and is released by one reset. It is not thread-safe: one per worker, or
+one per table that is built and then only read.
+"""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport SIZE_MAX, uint8_t
+from libc.stdlib cimport free, malloc
+
+cdef enum:
+    ALIGNMENT = 16
+    HEADER_BYTES = 32           # a Chunk rounded up, so that chunk memory starts aligned
+    # Below it a chunk costs more in calls than in memory; the largest lane of one post (256 KiB
+    # and its bits) fits, so only tables need larger ones.
+    CHUNK_BYTES = 512 * 1024
+
+
+cdef inline uint8_t* chunk_memory(Chunk* chunk) noexcept nogil:
+    return <uint8_t*> chunk + HEADER_BYTES
+
+
+cdef inline void enter(Bump* bump, Chunk* chunk) noexcept nogil:
+    """Continue at the start of a chunk."""
+    bump.current = chunk
+    bump.at = chunk_memory(chunk)
+    bump.left = chunk.size
+
+
+cdef bint open_chunk(Bump* bump, size_t size) noexcept nogil:
+    """Make a chunk with `size` free bytes the current one; false when out of memory."""
+    cdef Chunk* chunk = bump.current.next if bump.current != NULL else bump.first
+    cdef Chunk* previous = bump.current
+    while chunk != NULL:                            # chunks kept by an earlier reset
+        if chunk.size >= size:
+            enter(bump, chunk)
+            return True
+        previous = chunk
+        chunk = chunk.next
+    cdef size_t usable = size if size > CHUNK_BYTES else CHUNK_BYTES
+    if usable > SIZE_MAX - HEADER_BYTES:
+        return False
+    chunk = <Chunk*> malloc(HEADER_BYTES + usable)
+    if chunk == NULL:
+        return False
+    chunk.next = NULL
+    chunk.size = usable
+    if previous == NULL:
+        bump.first = chunk
+    else:
+        previous.next = chunk
+    bump.held += usable
+    enter(bump, chunk)
+    return True
+
+
+cdef void* bump_reserve(Bump* bump, size_t size) noexcept nogil:
+    """Return room for `size` bytes without taking it, or NULL when out of memory."""
+    if size > SIZE_MAX - ALIGNMENT:
+        return NULL
+    size = (size + ALIGNMENT - 1) & ~(<size_t> ALIGNMENT - 1)
+    if (bump.current == NULL or size > bump.left) and not open_chunk(bump, size):
+        return NULL
+    return bump.at
+
+
+cdef void bump_commit(Bump* bump, size_t used) noexcept nogil:
+    """Take the first `used` bytes of the last reservation."""
+    used = (used + ALIGNMENT - 1) & ~(<size_t> ALIGNMENT - 1)
+    bump.at += used
+    bump.left -= used
+
+
+cdef void* bump_alloc(Bump* bump, size_t size) noexcept nogil:
+    """Return `size` bytes, 16-byte aligned, or NULL when out of memory."""
+    cdef void* memory = bump_reserve(bump, size)
+    if memory != NULL:
+        bump_commit(bump, size)
+    return memory
+
+
+cdef void bump_reset(Bump* bump, size_t keep) noexcept nogil:
+    """Forget every allocation; keep at most `keep` bytes of chunks, the first ones."""
+    cdef Chunk** link = &bump.first
+    cdef Chunk* chunk
+    cdef size_t kept = 0
+    while link[0] != NULL:
+        chunk = link[0]
+        if chunk.size <= keep - kept:
+            kept += chunk.size
+            link = &chunk.next
+        else:
+            link[0] = chunk.next
+            free(chunk)
+    bump.held = kept
+    bump.current = NULL
+    bump.at = NULL
+    bump.left = 0
+    if bump.first != NULL:
+        enter(bump, bump.first)
+
+
+cdef class Arena:
+    """Own one Bump; raw pointers from it never outlive this object or its next reset."""
+
+    def __dealloc__(self):
+        bump_reset(&self.bump, 0)
+
+    @property
+    def held_bytes(self):
+        """Return the bytes of all chunks, used or not."""
+        return self.bump.held
+
+    def allocate(self, size_t size):
+        """Take `size` bytes and return their address; for tests of the allocator itself."""
+        cdef void* memory
+        with nogil:
+            memory = bump_alloc(&self.bump, size)
+        if memory == NULL:
+            raise MemoryError(f"no memory for {size} bytes")
+        return <size_t> memory
+
+    def reset(self, size_t keep=0):
+        """Forget every allocation and keep at most `keep` bytes for the next ones."""
+        with nogil:
+            bump_reset(&self.bump, keep)

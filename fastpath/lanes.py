@@ -1,0 +1,54 @@
+"""Define what text and keyword functions hand back to Python; shared by both backends, no logic."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from fastpath.spec import Lane, Match
+
+MAX_LANE_BYTES = 256 * 1024  # output budget of a lane; a 64 KiB text can fold to eleven times that
+MAX_PATTERN_BYTES = 1024  # UTF-8 bytes of a pattern in its lane
+MAX_PATTERNS = 1 << 24  # patterns x lanes of all lists; ids are 32-bit inside
+MAX_TABLE_BYTES = 256 * 1024 * 1024  # all automata of one build
+VISITS_FIXED = 64  # outputs looked at per lane and post: this
+VISITS_PER_BYTE = 8  # plus this per lane byte; then matches_truncated
+
+# Why a build tells the author of a list something about a pattern that it accepted.
+Remark = Literal[
+    "duplicate",  # equal to an earlier pattern of the list in this lane; that one is reported
+    "unbounded_start",  # boundary asked for, but it begins where its script has none
+    "unbounded_end",
+]
+
+
+class LaneView(NamedTuple):
+    """Show one lane of one text."""
+
+    data: bytes  # UTF-8, at most MAX_LANE_BYTES
+    word: bytes  # per lane byte: 1 where it belongs to a word character, else 0
+    marks_dropped: int  # non-starters beyond the 30th in a row
+    truncated: bool  # the lane ends early, at a code point
+
+
+class NormalisedText(NamedTuple):
+    """Show the form under which texts are compared across accounts."""
+
+    data: bytes  # UTF-8; 0x01 for a URL, 0x02 for a mention, "0" for a run of decimal digits
+    content: bool  # a letter or number stands in it that is no placeholder
+
+
+class PatternNote(NamedTuple):
+    """Tell the author of a list about one pattern."""
+
+    list: str
+    pattern: str
+    lane: Lane
+    remark: Remark
+
+
+class TextMatches(NamedTuple):
+    """Report the patterns found in one text."""
+
+    matches: tuple[Match, ...]  # by list, lane, pattern
+    visited: int  # outputs looked at
+    truncated: bool  # a cap was met: rows are missing or counts are lower bounds
