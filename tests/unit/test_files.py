@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.domain.errors import Fatal
 from worker.transport import files
 from worker.transport.files import InputError, LineReader, ResultFolder
 
@@ -164,7 +165,7 @@ NAMES = ("actions", "dlq")
 
 def test_nothing_is_visible_before_publish(tmp_path: Path) -> None:
     folder = ResultFolder(tmp_path / "out", NAMES)
-    folder.write("actions", b"one")
+    folder.send("actions", None, b"one")
     assert sorted(p.name for p in folder.folder.iterdir()) == [
         "actions.ndjson.part",
         "dlq.ndjson.part",
@@ -177,13 +178,13 @@ def test_nothing_is_visible_before_publish(tmp_path: Path) -> None:
     }
 
 
-def test_discard_keeps_the_older_result(tmp_path: Path) -> None:
+def test_close_without_publish_keeps_the_older_result(tmp_path: Path) -> None:
     first = ResultFolder(tmp_path, NAMES)
-    first.write("actions", b"old")
+    first.send("actions", None, b"old")
     first.publish(b"{}\n")
     second = ResultFolder(tmp_path, NAMES)
-    second.write("actions", b"new")
-    second.discard()
+    second.send("actions", None, b"new")
+    second.close()
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {
         "actions.ndjson": b"old\n",
         "dlq.ndjson": b"",
@@ -195,7 +196,7 @@ def test_older_result_and_leftovers_of_a_killed_run_are_replaced(tmp_path: Path)
     ResultFolder(tmp_path, NAMES).publish(b"{}\n")
     (tmp_path / "actions.ndjson.part").write_bytes(b"half")
     folder = ResultFolder(tmp_path, NAMES)
-    folder.write("actions", b"new")
+    folder.send("actions", None, b"new")
     folder.publish(b"{}\n")
     assert (tmp_path / "actions.ndjson").read_bytes() == b"new\n"
 
@@ -212,3 +213,31 @@ def test_file_as_folder_is_refused(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(InputError, match="is a file"):
         ResultFolder(file, NAMES)
+
+
+def test_close_after_publish_keeps_the_result(tmp_path: Path) -> None:
+    folder = ResultFolder(tmp_path, NAMES)
+    folder.publish(b"{}\n")
+    folder.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "actions.ndjson",
+        "dlq.ndjson",
+        "summary.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "said"),
+    [
+        ("campaigns", b"{}", "no file for campaigns"),
+        ("dlq", None, "line of dlq"),
+        ("dlq", b"a\nb", "newline"),
+    ],
+)
+def test_what_is_no_line_of_a_file_is_refused(
+    tmp_path: Path, topic: str, value: bytes | None, said: str
+) -> None:
+    folder = ResultFolder(tmp_path, NAMES)
+    with pytest.raises(Fatal, match=said):
+        folder.send(topic, None, value)
+    folder.close()

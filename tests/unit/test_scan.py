@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fastpath.records import BatchView
 from worker.engine.scan import Pipeline, PipelineError, Scan
 from worker.stages.protocols import Output
+from worker.transport.protocols import Headers, Polled
 
 
 class Scripted:
@@ -89,16 +90,29 @@ class Kept:
     def __init__(self) -> None:
         self.lines: dict[str, list[bytes]] = {}
         self.summary: bytes | None = None
-        self.discarded = False
+        self.closed = False
 
-    def write(self, name: str, line: bytes) -> None:
-        self.lines.setdefault(name, []).append(line)
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: Headers = (),
+    ) -> None:
+        assert value is not None
+        self.lines.setdefault(topic, []).append(value)
+
+    def flush(self, timeout_s: float) -> int:
+        return 0
 
     def publish(self, summary: bytes) -> None:
+        assert not self.closed
         self.summary = summary
 
-    def discard(self) -> None:
-        self.discarded = True
+    def close(self, timeout_s: float) -> None:
+        self.closed = True
 
     def path(self, name: str) -> Path:
         return Path(f"{name}.ndjson")
@@ -107,27 +121,31 @@ class Kept:
 class Listed:
     """Hand out given blocks of lines."""
 
-    name = "posts.ndjson"
     size = None
     position = 0
 
     def __init__(
         self, blocks: list[list[dict[str, object]]], then: Exception | None = None
     ) -> None:
-        self.blocks = blocks
+        self.blocks = list(blocks)
         self.then = then
+        self.at_end = False
         self.closed = False
+        self._line = 1
 
-    def __iter__(self) -> Iterator[BatchView]:
-        line = 1
-        for block in self.blocks:
-            data = b"".join(orjson.dumps(post) + b"\n" for post in block)
-            yield BatchView.from_lines(self.name, data, line)
-            line += len(block)
-        if self.then is not None:
-            raise self.then
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        if not self.blocks:
+            if self.then is not None:
+                raise self.then
+            self.at_end = True
+            return Polled()
+        block = self.blocks.pop(0)
+        data = b"".join(orjson.dumps(post) + b"\n" for post in block)
+        view = BatchView.from_lines("posts.ndjson", data, self._line)
+        self._line += len(block)
+        return Polled((view,))
 
-    def close(self) -> None:
+    def close(self, timeout_s: float) -> None:
         self.closed = True
 
 
@@ -216,7 +234,7 @@ def test_failed_run_publishes_nothing_and_closes_the_input() -> None:
     kept, posts = Kept(), Listed([[{"flagged": 1}]], then=OSError("gone"))
     with pytest.raises(OSError, match="gone"):
         scan(posts, kept).run()
-    assert kept.discarded
+    assert kept.closed
     assert kept.summary is None
     assert posts.closed
 
@@ -226,7 +244,7 @@ def test_progress_reports_records_after_each_block() -> None:
     scan(Listed([[{}, {}], [{}]]), Kept()).run(
         lambda position, posts: seen.append((position, posts))
     )
-    assert seen == [(0, 2), (0, 3)]
+    assert seen == [(0, 2), (0, 3), (0, 3)]
 
 
 def test_unknown_role_is_a_broken_composition() -> None:

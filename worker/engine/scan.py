@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -20,9 +20,13 @@ import orjson
 from fastpath.records import BatchView
 from worker.domain.errors import WeirError
 from worker.stages.protocols import Output, Stage
+from worker.transport.protocols import Polled, Quarantined, Sink
 
 # The results of a scan: a role writes to the file of its first part (`actions.warn` to actions).
 RESULTS = ("actions", "signals", "campaigns", "shadow", "dlq")
+# Records stepped at once: bounds what one step holds in Python when every post is flagged, and is
+# long against the cost of a step. Blocks of the input are about as long.
+MAX_RECORDS = 8_192
 Progress = Callable[[int, int], None]
 """Called after each block with bytes read from disk and records judged so far."""
 
@@ -32,36 +36,30 @@ class PipelineError(WeirError):
 
 
 class Posts(Protocol):
-    """Hand out an input block by block; `transport.files.PostFile` reads NDJSON."""
+    """Hand out an input from its beginning to its end; `transport.files.PostFile` does."""
 
-    name: str
     size: int | None
+    at_end: bool
 
     @property
     def position(self) -> int:
         """Return how many of `size` bytes were read."""
 
-    def __iter__(self) -> Iterator[BatchView]:
-        """Yield the records in order, offsets rising; may block on I/O."""
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        """Return the next records in order; nothing once `at_end` is set."""
 
-    def close(self) -> None:
+    def close(self, timeout_s: float) -> None:
         """Release the input."""
 
 
-class Results(Protocol):
-    """Take result records and show them all at once; `transport.files.ResultFolder`."""
-
-    def write(self, name: str, line: bytes) -> None:
-        """Append one line, given without its newline; may block on I/O."""
+class Results(Sink, Protocol):
+    """Take result records and show them all at once; `transport.files.ResultFolder` does."""
 
     def publish(self, summary: bytes) -> None:
-        """Make everything written visible together with the summary."""
-
-    def discard(self) -> None:
-        """Remove everything written and not published."""
+        """Make everything sent visible together with the summary."""
 
     def path(self, name: str) -> Path:
-        """Return where the records called `name` stand once published."""
+        """Return where the records of a topic stand once published."""
 
 
 @dataclass(slots=True)
@@ -142,26 +140,29 @@ class Pipeline:
                 passed[role].append(output)
             elif role.startswith("actions."):
                 self.tally.actions[role.removeprefix("actions.")] += 1
-                self._results.write("actions", _value(output))
+                self._write("actions", _value(output))
             elif role == "shadow":
                 self._write_shadow(_value(output))
             elif role == "campaigns":
                 self.tally.campaigns += 1
-                self._results.write("campaigns", _value(output))
+                self._write("campaigns", _value(output))
             elif role == "dlq":
                 self._write_dead_letter(output)
             else:
                 raise PipelineError(f"a stage wrote to {role!r}, which a scan does not take")
         return passed
 
+    def _write(self, name: str, line: bytes) -> None:
+        self._results.send(name, None, line)
+
     def _write_signal(self, value: bytes) -> None:
-        self._results.write("signals", value)
+        self._write("signals", value)
         signal = orjson.loads(value)
         if signal["kind"] == "signal":
             self.tally.signals[f"{signal['policy']}/{signal['rule']}"] += 1
 
     def _write_shadow(self, value: bytes) -> None:
-        self._results.write("shadow", value)
+        self._write("shadow", value)
         action = orjson.loads(value)
         for rule in action["rule_ids"]:
             self.tally.shadow[f"{action['policy']}/{rule}"] += 1
@@ -175,7 +176,7 @@ class Pipeline:
             "raw": base64.b64encode(_value(output)).decode(),
             "origin": {"file": self._name, "line": output.trigger},
         }
-        self._results.write("dlq", orjson.dumps(letter))
+        self._write("dlq", orjson.dumps(letter))
 
 
 def _value(output: Output) -> bytes:
@@ -234,8 +235,11 @@ class Scan:
         """Judge the whole input and publish the results; an error leaves no new result behind."""
         started = self.clock()
         try:
-            for view in self.posts:
-                self.pipeline.step(view)
+            while not self.posts.at_end:
+                for item in self.posts.poll(0, MAX_RECORDS).items:
+                    if isinstance(item, Quarantined):
+                        raise PipelineError(f"records {item.first} to {item.next} are unreadable")
+                    self.pipeline.step(item)
                 if progress is not None:
                     progress(self.posts.position, self.pipeline.tally.posts)
             summary = Summary(
@@ -244,9 +248,7 @@ class Scan:
             self.results.publish(
                 orjson.dumps(summary.as_dict(), option=orjson.OPT_INDENT_2) + b"\n"
             )
-        except BaseException:
-            self.results.discard()
-            raise
         finally:
-            self.posts.close()
+            self.posts.close(0)
+            self.results.close(0)  # takes back what was not published
         return summary

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from fastpath.records import BatchView
-from worker.domain.errors import UserError
+from worker.domain.errors import Fatal, UserError
+from worker.transport.protocols import Headers, Partition, Polled
 
 STDIN = "-"
 # Bytes read at once. Large enough that a compiled step is long against its call; three blocks
@@ -195,14 +196,17 @@ def logical_name(path: str) -> str:
 
 
 class PostFile:
-    """Hand out the posts of an NDJSON input as batch views of whole blocks; blocks on read.
+    """Read the posts of an NDJSON input as the one partition of a topic; poll blocks on reads.
 
     Offsets are 1-based line numbers, blank lines counted; the topic is the input's logical name.
     """
 
     def __init__(self, path: str, *, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._lines = LineReader(path, chunk_bytes=chunk_bytes)
-        self.name = self._lines.name
+        self._views = self._batches()
+        self._rest: BatchView | None = None
+        self.at_end = False
+        self.partition = Partition(self._lines.name, 0)
         self.size = self._lines.size
 
     @property
@@ -210,23 +214,35 @@ class PostFile:
         """Return how many of `size` bytes were read."""
         return self._lines.position
 
-    def __iter__(self) -> Iterator[BatchView]:
-        """Yield one view per block; a block of blank lines alone yields none."""
-        for block in self._lines:
-            view = BatchView.from_lines(self.name, block.data, block.first_line)
-            if len(view):
-                yield view
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        """Return the next block of posts, at most `max_records`; none once `at_end` is set."""
+        del timeout_s  # a file answers at once, a pipe when its writer does
+        view = self._rest if self._rest is not None else next(self._views, None)
+        if view is None:
+            self.at_end = True
+            return Polled()
+        self._rest = view.slice(max_records, len(view)) if len(view) > max_records else None
+        taken = view.slice(0, max_records) if self._rest is not None else view
+        return Polled((taken,), {self.partition: taken.offset(len(taken) - 1) + 1})
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = 0) -> None:
         """Close the file; standard input stays open."""
+        del timeout_s
         self._lines.close()
+
+    def _batches(self) -> Iterator[BatchView]:
+        for block in self._lines:
+            view = BatchView.from_lines(self.partition.topic, block.data, block.first_line)
+            if len(view):  # a block may hold blank lines alone
+                yield view
 
 
 class ResultFolder:
     """Write records to `<name>.ndjson` files in a folder, all visible at once by `publish`.
 
-    While a run lasts its files end in `.part`. `publish` removes the old summary first and writes
-    the new one last: a folder that holds a summary holds a whole result. Blocks on disk writes.
+    A topic is the name of a file. While a run lasts its files end in `.part`. `publish` removes
+    the old summary first and writes the new one last: a folder that holds a summary holds a whole
+    result. Blocks on disk writes.
 
     Raises:
         InputError: the folder is a file, cannot be written, or holds files that no scan made.
@@ -235,6 +251,8 @@ class ResultFolder:
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder
         self._names = tuple(names)
+        self._unflushed = 0
+        self._published = False
         self._check_replaceable()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -249,11 +267,37 @@ class ResultFolder:
         """Return where the records called `name` stand once published."""
         return self.folder / f"{name}.ndjson"
 
-    def write(self, name: str, line: bytes) -> None:
-        """Append one line, given without its newline, to the records called `name`."""
-        file = self._files[name]
-        file.write(line)
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: Headers = (),
+    ) -> None:
+        """Append a value as one line to the file of a topic; a line has no key and no headers.
+
+        Raises:
+            Fatal: there is no such file, or the value is none or holds a newline.
+        """
+        del key, partition, headers
+        file = self._files.get(topic)
+        if file is None:
+            raise Fatal(f"{self.folder} has no file for {topic}; it has {', '.join(self._files)}")
+        if value is None or b"\n" in value:
+            raise Fatal(f"a line of {topic} must be a value without a newline")
+        file.write(value)
         file.write(b"\n")
+        self._unflushed += 1
+
+    def flush(self, timeout_s: float) -> int:
+        """Hand what was sent to the operating system; return how many lines it was."""
+        del timeout_s
+        for file in self._files.values():
+            file.flush()
+        flushed, self._unflushed = self._unflushed, 0
+        return flushed
 
     def publish(self, summary: bytes) -> None:
         """Give all files their names, the summary last; the folder then replaces an old result."""
@@ -265,12 +309,15 @@ class ResultFolder:
         part = self.folder / (SUMMARY + _PART)
         part.write_bytes(summary)
         part.replace(old_summary)
+        self._published = True
 
-    def discard(self) -> None:
+    def close(self, timeout_s: float = 0) -> None:
         """Remove what was not published; an older result stays as it was."""
+        del timeout_s
         for file in self._files.values():
             file.close()
-            Path(file.name).unlink(missing_ok=True)
+            if not self._published:
+                Path(file.name).unlink(missing_ok=True)
 
     def _check_replaceable(self) -> None:
         if not self.folder.exists():
