@@ -37,6 +37,8 @@ def read_errors(text: str, source: str, names: Collection[str]) -> list[Conditio
         error = _read(_index(source, int(line), int(column)), message.strip(), source, names)
         if error.at not in {each.at for each in found}:
             found.append(error)
+        if message.startswith("Syntax error"):
+            break  # what follows is the parser trying to find its way back
     if not found:
         return [ConditionError(0, f"not valid CEL: {_first_line(text)}", "")]
     return found[:MAX_SHOWN]
@@ -95,13 +97,15 @@ _HINTS: dict[tuple[str, str], Callable[[str], str]] = {
     ("bool", "int"): lambda _: "it is true or false already; `.count` is the number",
 }
 
+_COMPARISONS = ("_==_", "_!=_", "_<_", "_<=_", "_>=_", "_>_")
+
 
 def _overload(at: int, function: str, types: str, source: str) -> ConditionError:
     given = tuple(part.strip() for part in types.strip("()").split(", "))
     shown = function.strip("_")
     what = " and ".join(f"`{part}`" for part in given)
     known = _HINTS.get((given[0], given[-1])) or _HINTS.get((given[-1], given[0]))
-    hint = known(shown) if known is not None and len(given) == 2 else ""
+    hint = known(shown) if known is not None and function in _COMPARISONS else ""
     if function == "!_" or (function in ("_&&_", "_||_")):
         hint = "each side must be true or false; compare it, as in `windows.posts_1m > 30`"
     start = at
@@ -115,7 +119,7 @@ def _syntax(at: int, message: str, source: str) -> ConditionError:
     if "<EOF>" in message:
         return ConditionError(len(source), "the condition ends too early", "complete or remove it")
     word = re.search(r"(?:input|at:) '(.*)'", message, re.DOTALL)
-    seen = word[1] if word else ""
+    seen = word[1].strip(" '") if word else ""
     if seen in ("=", "and", "or", "not", "&", "|") or source[at : at + 1] in ("=", "&", "|"):
         return ConditionError(at, f"not valid CEL at `{seen or source[at]}`", _operator_hint(seen))
     shown = f" at `{seen}`" if seen else f": {_first_line(message)}"

@@ -124,7 +124,7 @@ class Vocabulary:
             raise ConditionErrors(read_errors(str(error), source, self.names)) from None
         result = program.return_type()
         if result != _BOOL:
-            hint = "compare it, as in `windows.posts_1m > 30`"
+            hint = "compare it, as in `... > 30`"
             what = f"the condition must be true or false, this is {str(result).lower()}"
             raise ConditionErrors([ConditionError(0, what, hint)])
         tree = checked_tree(program.serialize())

@@ -21,7 +21,7 @@ ListKind: TypeAlias = Literal["keyword", "sha256", "md5", "domain", "url", "acco
 
 MAX_LIST_BYTES = 256 << 20  # about four million SHA-256 lines
 MAX_PATTERN_CHARS = 512  # a longer keyword is a text; fingerprints find those
-MAX_LIST_ERRORS = 20  # per list; a wrong file would print a wall otherwise
+MAX_LIST_ERRORS = 5  # per list; a wrong file would print a wall otherwise
 
 _HEX_DIGITS = {"sha256": 64, "md5": 32}
 _HEX = re.compile(r"[0-9A-Fa-f]*")
@@ -78,10 +78,10 @@ def read_list(
             first[same] = entry.line
             entries.append(value)
     if len(errors) > MAX_LIST_ERRORS:
-        last = errors[MAX_LIST_ERRORS - 1]
-        more = f"and {len(errors) - MAX_LIST_ERRORS} more errors below"
+        following = errors[MAX_LIST_ERRORS].line
+        more = f"and {len(errors) - MAX_LIST_ERRORS} more errors from here on"
         hint = "is this the right file?"
-        errors = [*errors[:MAX_LIST_ERRORS], text.at_line(last.line + 1, 1, more, hint)]
+        errors = [*errors[:MAX_LIST_ERRORS], text.at_line(following, 1, more, hint)]
     if not found and not errors:
         warnings.append(Diagnostic(file, 0, 0, "the list is empty", "it matches nothing"))
     return ListEntries(tuple(entries), tuple(errors), tuple(warnings))

@@ -27,11 +27,11 @@ _TYPES = {
     "model_attributes_type": "a mapping of keys",
 }
 _BOUNDS = {
-    "greater_than_equal": ("ge", "at least {}"),
-    "less_than_equal": ("le", "at most {}"),
-    "too_short": ("min_length", "at least {} entry"),
-    "string_too_short": ("min_length", "at least {} character"),
-    "string_too_long": ("max_length", "at most {} characters"),
+    "greater_than_equal": "be at least {ge}",
+    "less_than_equal": "be at most {le}",
+    "too_short": "have at least {min_length} entry",
+    "string_too_short": "not be empty",
+    "string_too_long": "have at most {max_length} characters",
 }
 
 
@@ -77,13 +77,7 @@ def _diagnostic(document: Document, error: ErrorDetails) -> Diagnostic:
     if kind == "literal_error":
         return _wrong_choice(document, path, error)
     if kind in _BOUNDS:
-        key, words = _BOUNDS[kind]
-        return document.at_value(
-            path,
-            f"{name} must have {words.format(context[key])}"
-            if "length" in key
-            else f"{name} must be {words.format(context[key])}",
-        )
+        return document.at_value(path, f"{name} must {_BOUNDS[kind].format(**context)}")
     if kind == "string_pattern_mismatch":
         hint = "lower-case letters, digits, `_`, `.` and `-`, at most 64"
         return document.at_value(path, f"{name} is not a usable name", hint)

@@ -69,6 +69,8 @@ class Document(Text):
         `offset` is a code point of the scalar's value, whatever its style (plain, quoted, block).
         """
         node = self._find(path)
+        if isinstance(node, ScalarNode) and node.start_mark.index == node.end_mark.index:
+            return self.at_key(path, message, hint)  # an empty value stands anywhere
         index = int(node.start_mark.index)
         if offset is not None and isinstance(node, ScalarNode):
             places = value_places(self.text[index : node.end_mark.index], str(node.value))
@@ -82,7 +84,7 @@ class Document(Text):
             for key, _ in parent.value:
                 if key.value == path[-1]:
                     return self.at_index(key.start_mark.index, message, hint)
-        return self.at_value(path, message, hint)
+        return self.at_index(self._find(path).start_mark.index, message, hint)
 
     def _compose(self) -> MappingNode:
         try:
@@ -106,6 +108,9 @@ class Document(Text):
         hint = ""
         if error.context and error.context_mark is not None and error.context_mark is not mark:
             hint = f"{error.context} that began on line {error.context_mark.line + 1}"
+        if error.problem == "found unexpected end of stream" and error.context_mark is not None:
+            mark, message = error.context_mark, "not valid YAML: this quote never ends"
+            hint = "close it, or check the quotes inside"
         if error.problem and "\\t" in error.problem:
             hint = "indent with spaces"
         if error.problem and error.problem.startswith("mapping values are not allowed"):
