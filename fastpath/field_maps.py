@@ -54,7 +54,11 @@ _TWITTER_V1 = {
     "account.created_at": ("twitter_time(/user/created_at)",),
     "account.followers": ("/user/followers_count",),
     "created_at": ("twitter_time(/created_at)", "epoch_ms(/delete/timestamp_ms)"),
-    "text": ("/extended_tweet/full_text", "/full_text", "/text"),
+    "text": (
+        "html_entities(/extended_tweet/full_text)",
+        "html_entities(/full_text)",
+        "html_entities(/text)",
+    ),
     "lang": ("/lang",),
     "urls": (
         "/entities/urls[]/expanded_url|url",
@@ -76,7 +80,7 @@ _TWITTER_V2 = {
     "account.created_at": (f"{_TWITTER_V2_AUTHOR}/created_at",),
     "account.followers": (f"{_TWITTER_V2_AUTHOR}/public_metrics/followers_count",),
     "created_at": ("/data/created_at", "/data/delete/event_at"),
-    "text": ("/data/note_tweet/text", "/data/text"),
+    "text": ("html_entities(/data/note_tweet/text)", "html_entities(/data/text)"),
     "lang": ("/data/lang",),
     "urls": (
         "/data/entities/urls[]/unwound_url|expanded_url|url",
@@ -95,7 +99,7 @@ _MASTODON = {
     "account.id": ("/account/id",),
     "account.created_at": ("/account/created_at",),
     "account.followers": ("/account/followers_count",),
-    "created_at": ("/created_at",),
+    "created_at": ("/edited_at", "/created_at"),  # an edit happens when it is made
     "text": ("html_text(/content, /spoiler_text)",),
     "lang": ("/language",),
     "urls": ("/card/url", "html_links(/content, /mentions[]/url, /tags[]/url)"),
@@ -111,7 +115,12 @@ _BLUESKY_JETSTREAM = {
     "revision": ("where(/commit/operation=update, tid_revision(/commit/rev))",),
     "account.id": ("/did",),
     # createdAt is written by the author's client and checked by nobody; time_us is the stream's.
-    "created_at": ("readable_time(/commit/record/createdAt)", "epoch_us(/time_us)"),
+    # An update keeps the createdAt of the post, but happens when it is made.
+    "created_at": (
+        "where(/commit/operation=update, epoch_us(/time_us))",
+        "readable_time(/commit/record/createdAt)",
+        "epoch_us(/time_us)",
+    ),
     "text": ("/commit/record/text",),
     "lang": ("/commit/record/langs/0",),
     "urls": (

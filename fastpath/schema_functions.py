@@ -101,6 +101,11 @@ def readable_time(arguments: list[Values]) -> Values:
     return [v for v in arguments[0] if isinstance(v, str) and epoch_ms(v) is not None]
 
 
+def html_entities(arguments: list[Values]) -> Values:
+    """Decode character references in text that is otherwise plain, as Twitter's is."""
+    return [decode_entities(v) if isinstance(v, str) else v for v in arguments[0]]
+
+
 def html_text(arguments: list[Values]) -> Values:
     """Strip tags from HTML and decode its entities; plain texts of later arguments come first."""
     marked_up = [value for value in arguments[0] if value is not None]
@@ -209,6 +214,7 @@ FUNCTIONS: Mapping[str, tuple[SchemaFunction, int, int]] = {
     "epoch_s": (epoch_seconds, 1, 1),
     "epoch_us": (epoch_microseconds, 1, 1),
     "readable_time": (readable_time, 1, 1),
+    "html_entities": (html_entities, 1, 1),
     "html_text": (html_text, 1, 4),
     "html_links": (html_links, 1, 4),
     "cid_sha256": (cid_sha256, 1, 1),
