@@ -37,7 +37,9 @@ from worker.domain.signal import (
 
 MAX_ID_BYTES = 256  # the bound of every id in the input (rule 7 of docs/time-and-identity.md)
 MAX_REASON_BYTES = 4_000  # a person's reason, as UTF-8
-MAX_TIME_MS = 253_402_300_800_000  # the year 10000: RFC 3339 has four digits for a year
+# RFC 3339 has four digits for a year: 0001 to 9999.
+MIN_TIME_MS = -62_135_596_800_000
+MAX_TIME_MS = 253_402_300_799_999
 
 _ACTION_FIELDS = tuple(field.name for field in fields(Action))
 
@@ -107,7 +109,7 @@ class Fields:
 
     def time(self, key: str) -> int:
         """Read a time in ms since the epoch."""
-        return self.integer(key, 0, MAX_TIME_MS)
+        return self.integer(key, MIN_TIME_MS, MAX_TIME_MS)
 
     def one_of(self, key: str, allowed: tuple[str, ...]) -> Any:
         """Read a string out of a closed set."""
@@ -149,6 +151,11 @@ def parse(value: bytes | None) -> Fields:
         raise MalformedRecordError(Reason.JSON_INVALID, f"not JSON at byte {error.pos}") from error
     record.integer("v", RECORD_VERSION, RECORD_VERSION)
     return record
+
+
+def placed_time(time: int) -> int:
+    """Bound a time that a sender chose, so that every record derived from it can be written."""
+    return min(max(time, MIN_TIME_MS), MAX_TIME_MS)
 
 
 def account_of_key(key: bytes | None) -> str | None:
