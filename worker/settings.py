@@ -119,7 +119,11 @@ def _pointers(value: object) -> object:
     return value
 
 
-DurationMs = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
+# What people write, for the exported JSON Schema: a validator before the type hides it otherwise.
+_WRITTEN_DURATION = Annotated[str, Field(pattern=r"^\s*\d+\s*(ms|s|m|h|d)\s*$")]
+DurationMs = Annotated[
+    int, BeforeValidator(parse_duration, json_schema_input_type=_WRITTEN_DURATION), Field(ge=0)
+]
 NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
 
@@ -138,9 +142,10 @@ class InputSettings(_Group):
         description="origin time is the broker's append time, or (imports, tests) the sender's",
     )
     preset: str = Field("generic", description="form of a post; see `weir scan --help`")
-    field_map: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(_pointers)] = Field(
-        None, description="JSON pointers by field of the canonical post, instead of a preset"
-    )
+    field_map: Annotated[
+        dict[str, tuple[str, ...]] | None,
+        BeforeValidator(_pointers, json_schema_input_type=dict[str, str | tuple[str, ...]] | None),
+    ] = Field(None, description="JSON pointers by field of the canonical post, instead of a preset")
 
 
 class ScreenSettings(_Group):
@@ -168,7 +173,10 @@ class CorrelateSettings(_Group):
 class EnforceSettings(_Group):
     """Set from when on decisions act."""
 
-    act_after: Annotated[int | Literal["none"] | None, BeforeValidator(_act_after)] = Field(
+    act_after: Annotated[
+        int | Literal["none"] | None,
+        BeforeValidator(_act_after, json_schema_input_type=int | str | None),
+    ] = Field(
         None,
         description="TIME or none, required: decisions on posts of earlier origin become review",
     )
@@ -213,9 +221,10 @@ def _below(group: BaseModel, smaller: str, greater: str, times: int = 1) -> tupl
 class KafkaSettings(_Group):
     """Set the client; values in ms and bytes, relations checked together."""
 
-    bootstrap_servers: Annotated[tuple[str, ...], BeforeValidator(_servers)] = Field(
-        ("127.0.0.1:9092",), min_length=1, description="host:port, comma-separated"
-    )
+    bootstrap_servers: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_servers, json_schema_input_type=str | tuple[str, ...]),
+    ] = Field(("127.0.0.1:9092",), min_length=1, description="host:port, comma-separated")
     namespace: NAME = Field("weir", description="prefix of Weir's own topics and groups")
     durability: Literal["production", "single_node"] = Field(
         "production", description="single_node relaxes replication alone, and says NOT DURABLE"
@@ -391,7 +400,7 @@ class Settings(BaseSettings):
         """Name the topic behind a role: `posts` is the input, any other lies in the namespace."""
         return self.input.topic if role == "posts" else f"{self.kafka.namespace}.{role}"
 
-    def group(self, stage: StageName) -> str:
+    def group(self, stage: str) -> str:
         """Name the consumer group of a stage."""
         return f"{self.kafka.namespace}.{stage}"
 
