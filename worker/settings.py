@@ -122,7 +122,7 @@ def _pointers(value: object) -> object:
 # What people write, for the exported JSON Schema: a validator before the type hides it otherwise.
 _WRITTEN_DURATION = Annotated[str, Field(pattern=r"^\s*\d+\s*(ms|s|m|h|d)\s*$")]
 DurationMs = Annotated[
-    int, BeforeValidator(parse_duration, json_schema_input_type=_WRITTEN_DURATION), Field(ge=0)
+    int, Field(ge=0), BeforeValidator(parse_duration, json_schema_input_type=_WRITTEN_DURATION)
 ]
 NAME = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
