@@ -1,0 +1,16 @@
+"""Declare what Python sees of the hash functions; screens are their real caller."""
+
+from collections.abc import Sequence
+
+from fastpath.spec import HashList
+
+KINDS: tuple[str, ...]
+
+class ExactLists:
+    lists: tuple[HashList, ...]
+    def __init__(self, lists: Sequence[HashList], identity_key: bytes) -> None: ...
+
+def blake2b_of(data: bytes, digest_size: int, key: bytes = b"") -> bytes: ...
+def siphash128_of(key: bytes, data: bytes) -> bytes: ...
+def urls_in(text: bytes) -> list[bytes]: ...
+def canonical_url_of(url: bytes) -> tuple[bytes, bytes]: ...

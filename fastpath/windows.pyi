@@ -1,0 +1,31 @@
+"""Declare what Python sees of the account windows."""
+
+from collections.abc import Sequence
+
+from fastpath.spec import WindowSpec
+
+COUNTS: tuple[str, ...]
+
+class AccountWindows:
+    partition: int
+    def __init__(
+        self,
+        windows: Sequence[WindowSpec],
+        max_keys: int,
+        partition: int,
+        placement_seed: bytes,
+    ) -> None: ...
+    @property
+    def stream_time(self) -> int | None: ...
+    @property
+    def accounts(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    def count(
+        self,
+        account: bytes,
+        time: int,
+        links: int,
+        targets: Sequence[bytes],
+        digest: bytes | None,
+    ) -> tuple[tuple[int, ...], bool, bool, bool]: ...
