@@ -121,6 +121,7 @@ class Kept:
 class Listed:
     """Hand out given blocks of lines."""
 
+    name = "posts.ndjson"
     size = None
     position = 0
 
@@ -141,7 +142,7 @@ class Listed:
             return Polled()
         block = self.blocks.pop(0)
         data = b"".join(orjson.dumps(post) + b"\n" for post in block)
-        view = BatchView.from_lines("posts.ndjson", data, self._line)
+        view = BatchView.from_lines(self.name, data, self._line)
         self._line += len(block)
         return Polled((view,))
 

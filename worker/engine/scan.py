@@ -38,6 +38,7 @@ class PipelineError(WeirError):
 class Posts(Protocol):
     """Hand out an input from its beginning to its end; `transport.files.PostFile` does."""
 
+    name: str
     size: int | None
     at_end: bool
 

@@ -206,7 +206,8 @@ class PostFile:
         self._views = self._batches()
         self._rest: BatchView | None = None
         self.at_end = False
-        self.partition = Partition(self._lines.name, 0)
+        self.name = self._lines.name
+        self.partition = Partition(self.name, 0)
         self.size = self._lines.size
 
     @property
@@ -232,7 +233,7 @@ class PostFile:
 
     def _batches(self) -> Iterator[BatchView]:
         for block in self._lines:
-            view = BatchView.from_lines(self.partition.topic, block.data, block.first_line)
+            view = BatchView.from_lines(self.name, block.data, block.first_line)
             if len(view):  # a block may hold blank lines alone
                 yield view
 
