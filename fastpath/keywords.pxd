@@ -1,7 +1,7 @@
 """Find many keyword lists in batches of lanes: layouts and signatures for screen."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fastpath.arena cimport Arena, Bump
 from fastpath.text cimport Lane
@@ -59,15 +59,24 @@ cdef struct KeywordTable:
     Automaton automata[2]       # LANE_COUNT
 
 
-cdef struct Seen:               # what the post at hand has met of one pattern
-    uint32_t epoch
-    uint32_t row
+cdef struct Seen:               # what the post at hand has met of one pattern or list
+    uint64_t epoch              # of the post it was last met in; older: nothing yet
+    uint32_t row                # pattern: its row; list: number of rows
 
 
-cdef struct ScanState:          # one worker's memory while scanning
-    uint32_t epoch
+cdef struct Found:              # a row before it is ordered and mapped to the source
+    uint32_t pattern            # index in KeywordTable.patterns, which is the order of rows
+    uint32_t start              # lane bytes
+    uint32_t end
+    uint32_t count
+
+
+cdef struct ScanState:          # one worker's memory while scanning; made by Scanner
+    uint64_t epoch
     Seen* patterns              # per KeywordTable.patterns
-    Seen* lists                 # per list; row is the number of rows
+    Seen* lists                 # per list
+    Found* found                # at most 32 per list
+    Bump* scratch               # hits and offsets of one post
 
 
 # Scan `count` posts and fill `out[0:count]`; rows live in `bump`. Returns 0, or -1 when the
@@ -81,7 +90,7 @@ cdef int scan(
 cdef class Keywords:
     """Own the automata of all keyword lists; immutable, may be shared by threads."""
 
-    cdef KeywordTable* table
+    cdef KeywordTable table
     cdef Arena arena
     cdef readonly tuple lists
     cdef readonly tuple notes
@@ -94,3 +103,4 @@ cdef class Scanner:
     cdef ScanState state
     cdef Keywords keywords
     cdef Arena arena
+    cdef Arena scratch
