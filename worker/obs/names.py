@@ -34,6 +34,7 @@ CounterName: TypeAlias = Literal[
     "weir_rule_hits_total",
     "weir_rule_errors_total",
     "weir_actions_total",
+    "weir_shadow_actions_total",
     "weir_breaker_diverted_total",
     "weir_dead_letters_total",
     "weir_process_cpu_seconds_total",
@@ -48,7 +49,6 @@ GaugeName: TypeAlias = Literal[
     "weir_partitions_restoring",
     "weir_state_entries",
     "weir_fuse_open",
-    "weir_breaker_open",
     "weir_fast_path",
     "weir_stopped_code",
     "weir_process_resident_memory_bytes",
@@ -243,12 +243,8 @@ _TABLE: Final[dict[MetricName, Metric]] = {
         tuple((kind, automated) for kind in ACTION_KINDS for automated in ("yes", "no")),
         _ENFORCE,
     ),
-    "weir_breaker_open": Metric(
-        "gauge",
-        ("scope",),
-        "1 while actions of the kind are turned into reviews.",
-        _one(*BREAKER_KINDS),
-        _ENFORCE,
+    "weir_shadow_actions_total": Metric(
+        "counter", ("kind",), "What shadow rules would have done.", _one(*ACTION_KINDS), _ENFORCE
     ),
     "weir_breaker_diverted_total": Metric(
         "counter",
