@@ -45,6 +45,14 @@ def require_shared(relative: str) -> Path:
     return path
 
 
+def require_unicode_data() -> Path:
+    """Return the folder of the Unicode Character Database 15.0; skip or fail without it."""
+    path = Path("/usr/share/unicode")
+    if not (path / "NormalizationTest.txt.bz2").exists():
+        _lacking("unicode-data", "Unicode Character Database: apt install unicode-data")
+    return path
+
+
 def summary() -> list[str]:
     """Return the lines that end a run in which something was missing; empty otherwise."""
     if not missing:
