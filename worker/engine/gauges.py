@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import orjson
 
 from worker.engine.owned import Owned
 from worker.obs.names import Hop, Meter
-from worker.stages.protocols import Output
+from worker.stages.protocols import Output, Stage
 from worker.transport.protocols import Partition, Source
+
+ENTRIES_EVERY_S = 1.0
 
 
 class Gauges:
@@ -18,13 +21,12 @@ class Gauges:
     def __init__(self, meter: Meter, wall: Callable[[], float]) -> None:
         self._meter = meter
         self._wall = wall  # epoch seconds
+        self._counted = 0.0
 
     def lag(self, owned: Iterable[Owned], source: Source) -> int:
         """Set the lag of each partition and return their sum."""
-        behind = restoring = partitions = 0
+        behind = 0
         for held in owned:
-            partitions += 1
-            restoring += held.restoring
             lag = source.lag(held.partition)
             if lag is None:
                 continue
@@ -37,6 +39,19 @@ class Gauges:
             else:
                 self._meter.remove("weir_consumer_lag_seconds", labels)
         return behind
+
+    def entries(self, stage: Stage, owned: Iterable[Owned]) -> None:
+        """Set how many keys the tables hold; at most once a second, a table may have to count."""
+        now = self._wall()
+        if now - self._counted < ENTRIES_EVERY_S:
+            return
+        self._counted = now
+        totals: Counter[str] = Counter()
+        for held in owned:
+            if held.table is not None:
+                totals.update(stage.entries(held.table))
+        for kind, total in totals.items():
+            self._meter.set("weir_state_entries", total, (kind,))
 
     def forget(self, partition: Partition) -> None:
         """Take the series of a partition away: it may go elsewhere."""

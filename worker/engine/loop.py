@@ -411,3 +411,4 @@ class Engine:
         settled = self._bound == self._source.rebalances
         owned = self._owned.values() if settled else ()
         self._vitals.turned(self._gauges.lag(owned, self._source))
+        self._gauges.entries(self.stage, self._owned.values())

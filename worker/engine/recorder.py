@@ -18,21 +18,26 @@ class Recorder(Protocol):
         """Forget what it counted since the last call: it was re-read, not decided."""
 
 
-# How a stage's counter becomes a metric: its name up to the first dot, then labels by dot. The
-# last label of a `rule_hits` entry is the mode; a rule is `policy/rule` and may hold dots.
+# How a counter becomes a metric: its name up to the first dot, then the labels by dot from the
+# right, since a rule (`policy/rule`) may hold dots. A fixed label comes last.
 _METRICS: Mapping[str, tuple[CounterName, int]] = {
     "rule_hits": ("weir_rule_hits_total", 2),
     "rule_errors": ("weir_rule_errors_total", 1),
     "dead_letters": ("weir_dead_letters_total", 2),
-    "actions": ("weir_actions_total", 2),
-    "breaker_diverted": ("weir_breaker_diverted_total", 1),
     "late": ("weir_late_sightings_total", 0),
-    "posts": ("weir_posts_total", 1),
     "flagged": ("weir_posts_flagged_total", 0),
     "flag": ("weir_flags_total", 1),
+    "match": ("weir_list_hits_total", 1),
     "hit": ("weir_list_hits_total", 1),
-    "slow": ("weir_json_slow_total", 1),
-    "truncated": ("weir_matches_dropped_total", 0),
+    "diverted.breaker": ("weir_breaker_diverted_total", 1),
+}
+# Counters whose name alone says the labels.
+_EXACT: Mapping[str, tuple[CounterName, tuple[str, ...]]] = {
+    "posts": ("weir_posts_total", ("post",)),
+    "deletes": ("weir_posts_total", ("delete",)),
+    "rejects": ("weir_posts_total", ("reject",)),
+    "slow_posts": ("weir_json_slow_total", ("field_map",)),
+    "flag.matches_truncated": ("weir_matches_dropped_total", ()),
 }
 
 
@@ -58,11 +63,16 @@ class StageRecorder:
         self._seen = dict(self._counters())
 
     def _add(self, key: str, amount: int) -> None:
+        if key in _EXACT:
+            metric, values = _EXACT[key]
+            self._meter.add(metric, values, amount)
         name, _, rest = key.partition(".")
-        found = _METRICS.get(name)
-        if found is None:
-            return
-        metric, labels = found
-        values = tuple(rest.rsplit(".", labels - 1)) if labels else ()
-        if len(values) == labels and all(values):
+        if key.startswith("diverted.breaker."):
+            name, rest = "diverted.breaker", key.removeprefix("diverted.breaker.")
+        if name == "actions":
+            # Whether a person had decided is in the record; reviews are rare beside rules.
+            self._meter.add("weir_actions_total", (rest, "yes"), amount)
+        elif name in _METRICS:
+            metric, labels = _METRICS[name]
+            values = tuple(rest.rsplit(".", labels - 1)) if labels else ()
             self._meter.add(metric, values, amount)

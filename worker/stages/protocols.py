@@ -51,9 +51,15 @@ class Stage(Protocol):
     Called by the engine's one thread; never blocks.
     """
 
-    name: str
-    inputs: tuple[str, ...]  # roles; inputs[0] is the one whose partitions own the state
     counters: Counter[str]  # monotonic, never labelled with accounts or text
+
+    @property
+    def name(self) -> str:
+        """Name the stage: screen, correlate or enforce."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Name the roles it reads; inputs[0] is the one whose partitions own the state."""
 
     def new_table(self, partition: int, partitions: int) -> Table:
         """Make the empty state of one partition of `inputs[0]`, which has `partitions` of them."""

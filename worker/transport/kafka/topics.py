@@ -1,0 +1,316 @@
+"""Create topics and compare them with what the stages rely on (docs/operations.md, Topics).
+
+A wrong setting that breaks a guarantee is refused; one that costs time, or that a managed service
+hides, is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from kafka import KafkaAdminClient
+from kafka import errors as client_errors
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from worker.domain.errors import ConfigError
+from worker.settings import KIB, MIB, WEIR_TOPICS, Settings, StageName
+from worker.transport.kafka.client import connection, guard_client, unavailable
+
+Level: TypeAlias = Literal["ok", "warning", "refused"]
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+# Records of the input are screened up to 256 KiB; the broker checks the batch before compression
+# against this, so no batch can inflate past it.
+POSTS_MESSAGE_BYTES = 256 * KIB
+# Packed sightings hold at most 256 KiB, dead letters 512 KiB pieces; = max_request_size_bytes.
+WEIR_MESSAGE_BYTES = MIB
+REPLICATION = 3
+MIN_IN_SYNC = 2  # below REPLICATION, or one lost broker stops every write
+FUTURE_MS = HOUR_MS  # a sender's clock may run ahead by this much where it sets the time
+OUTAGE_MS = 7 * DAY_MS  # posts must outlive the longest outage of a stage
+DLQ_RETENTION_MS = 30 * DAY_MS
+AUDIT_RETENTION_MS = 180 * DAY_MS  # signals and actions are re-read by audits
+OFFSETS_RETENTION_MINUTES = 43_200  # 30 days: a parked stage must not lose its place
+
+READS: Mapping[StageName, tuple[str, ...]] = {
+    "screen": ("posts", "reviews", "receipts"),
+    "correlate": ("sightings",),
+    "enforce": ("signals",),
+}
+WRITES: Mapping[StageName, tuple[str, ...]] = {
+    "screen": ("signals", "sightings", "dlq"),
+    "correlate": ("signals", "campaigns", "dlq"),
+    "enforce": ("shadow", "dlq", *(role for role in WEIR_TOPICS if role.startswith("actions."))),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Say what one setting must be."""
+
+    setting: str
+    wanted: str  # for people
+    holds: Callable[[str], bool]
+    create: str | None = None  # the value `create` sets; None leaves the broker's
+    level: Literal["warning", "refused"] = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """Say how one topic is made and checked."""
+
+    name: str
+    partitions: int
+    replication: int
+    rules: tuple[Rule, ...]
+
+
+class Finding(NamedTuple):
+    """Report one comparison, in words for people and machines."""
+
+    level: Level
+    topic: str  # or "broker"
+    setting: str
+    seen: str
+    needed: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.setting} is {self.seen}, needed: {self.needed}"
+
+
+def _equals(setting: str, value: str, level: Literal["warning", "refused"] = "refused") -> Rule:
+    return Rule(setting, value, lambda seen: seen == value, value, level)
+
+
+def _at_least(setting: str, least: int, create: int | None = None) -> Rule:
+    return Rule(
+        setting,
+        f"at least {least}",
+        lambda seen: int(seen) >= least or int(seen) == -1,
+        None if create is None else str(create),
+        "warning",
+    )
+
+
+def plans(settings: Settings) -> list[TopicPlan]:
+    """List every topic of a deployment with its settings."""
+    partitions = settings.kafka.partitions
+    counts = {
+        "posts": partitions.posts,
+        "reviews": partitions.posts,
+        "receipts": partitions.posts,
+        "sightings": partitions.sightings,
+        "dlq": partitions.dlq,
+    }
+    single = settings.kafka.durability == "single_node"
+    return [
+        TopicPlan(
+            settings.topic(role),
+            counts.get(role, partitions.signals),
+            1 if single else REPLICATION,
+            (*_common(single), *(_input(settings) if role == "posts" else _own(role))),
+        )
+        for role in ("posts", *WEIR_TOPICS)
+    ]
+
+
+def _common(single: bool) -> Iterator[Rule]:
+    yield _equals("cleanup.policy", "delete")
+    yield _equals("unclean.leader.election.enable", "false")
+    if not single:
+        yield Rule(
+            "min.insync.replicas",
+            f"at least {MIN_IN_SYNC}",
+            lambda seen: int(seen) >= MIN_IN_SYNC,
+            str(MIN_IN_SYNC),
+        )
+
+
+def _input(settings: Settings) -> Iterator[Rule]:
+    yield _equals("compression.type", "uncompressed")
+    yield Rule(
+        "max.message.bytes",
+        f"at most {POSTS_MESSAGE_BYTES}",
+        lambda seen: int(seen) <= POSTS_MESSAGE_BYTES,
+        str(POSTS_MESSAGE_BYTES),
+    )
+    if settings.input.time == "append":
+        yield _equals("message.timestamp.type", "LogAppendTime")
+        yield _at_least("retention.ms", OUTAGE_MS)
+    else:
+        yield _equals("message.timestamp.type", "CreateTime")
+        yield Rule(
+            "message.timestamp.after.max.ms",
+            f"at most {FUTURE_MS}",
+            lambda seen: int(seen) <= FUTURE_MS,
+            str(FUTURE_MS),
+        )
+        # Retention goes by the time of the records: an import of old posts would be deleted
+        # before it is read.
+        yield _equals("retention.ms", "-1", "warning")
+
+def _own(role: str) -> Iterator[Rule]:
+    yield Rule(
+        "max.message.bytes",
+        f"at least {WEIR_MESSAGE_BYTES}",
+        lambda seen: int(seen) >= WEIR_MESSAGE_BYTES,
+        str(WEIR_MESSAGE_BYTES + 64 * KIB),  # a batch is larger than the record it holds
+    )
+    if role == "dlq":
+        yield _at_least("retention.ms", DLQ_RETENTION_MS, DLQ_RETENTION_MS)
+    else:
+        yield _at_least("retention.ms", DLQ_RETENTION_MS, AUDIT_RETENTION_MS)
+
+
+BROKER_RULES: tuple[Rule, ...] = (
+    _equals("auto.create.topics.enable", "false", "warning"),
+    Rule(
+        "offsets.retention.minutes",
+        f"at least {OFFSETS_RETENTION_MINUTES}",
+        lambda seen: int(seen) >= OFFSETS_RETENTION_MINUTES,
+        level="warning",
+    ),
+)
+
+
+class Topics:
+    """Look at and create topics through one admin client; every method blocks."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect.
+
+        Raises:
+            BrokerUnavailable: no broker answered within kafka.unavailable_after_ms.
+            ConfigError: the client or a TLS or SASL file cannot be used.
+        """
+        guard_client()
+        self._settings = settings
+        try:
+            self._admin = KafkaAdminClient(**connection(settings.kafka))
+        except (client_errors.KafkaTimeoutError, client_errors.NoBrokersAvailable) as error:
+            raise unavailable(settings.kafka, error) from None
+
+    def __enter__(self) -> Topics:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the client."""
+        self._admin.close()
+
+    def create(self) -> list[str]:
+        """Create what is missing and return the names; what is there already is left alone.
+
+        Raises:
+            ConfigError: a broker refused; the message says which topic and why.
+        """
+        there = set(self._admin.list_topics())
+        missing = {
+            plan.name: {
+                "num_partitions": plan.partitions,
+                "replication_factor": plan.replication,
+                "configs": {
+                    rule.setting: rule.create for rule in plan.rules if rule.create is not None
+                },
+            }
+            for plan in plans(self._settings)
+            if plan.name not in there
+        }
+        if not missing:
+            return []
+        try:
+            self._admin.create_topics(missing, wait_for_metadata=True)
+        except client_errors.KafkaError as error:
+            raise ConfigError(
+                f"topics were not created: {error}. With fewer than {REPLICATION} brokers use "
+                "kafka.durability: single_node"
+            ) from None
+        return sorted(missing)
+
+    def check(self, stages: Iterable[StageName] | None = None) -> list[Finding]:
+        """Compare topics and brokers with what is needed; all topics, or those of some stages."""
+        wanted = plans(self._settings)
+        if stages is not None:
+            roles = {role for stage in stages for role in (*READS[stage], *WRITES[stage])}
+            names = {self._settings.topic(role) for role in roles}
+            wanted = [plan for plan in wanted if plan.name in names]
+        described = {
+            topic["name"]: topic
+            for topic in self._admin.describe_topics([plan.name for plan in wanted])
+            if not topic["error_code"]
+        }
+        there = [plan for plan in wanted if plan.name in described]
+        configs = self._configs([plan.name for plan in there])
+        findings: list[Finding] = []
+        for plan in wanted:
+            if plan.name not in described:
+                findings.append(
+                    Finding("refused", plan.name, "topic", "missing", "weir topics create")
+                )
+                continue
+            findings.extend(self._shape(plan, described[plan.name]))
+            findings.extend(_compare(plan.name, plan.rules, configs.get(plan.name, {})))
+        findings.extend(_compare("broker", BROKER_RULES, self._broker()))
+        return findings
+
+    def refuse(self, stages: Iterable[StageName]) -> list[Finding]:
+        """Return the warnings for some stages.
+
+        Raises:
+            ConfigError: something is refused; the message lists every finding.
+        """
+        findings = self.check(stages)
+        refused = [str(finding) for finding in findings if finding.level == "refused"]
+        if refused:
+            raise ConfigError("\n".join(refused))
+        return [finding for finding in findings if finding.level == "warning"]
+
+    def _shape(self, plan: TopicPlan, topic: Mapping[str, Any]) -> Iterator[Finding]:
+        count = len(topic["partitions"])
+        yield Finding(
+            "ok" if count == plan.partitions else "warning",
+            plan.name,
+            "partitions",
+            str(count),
+            f"{plan.partitions} (kafka.partitions; adding some later moves keys)",
+        )
+        copies = min((len(p["replica_nodes"]) for p in topic["partitions"]), default=0)
+        yield Finding(
+            "ok" if copies >= plan.replication else "refused",
+            plan.name,
+            "replication",
+            str(copies),
+            f"at least {plan.replication} (kafka.durability: {self._settings.kafka.durability})",
+        )
+
+    def _configs(self, names: list[str]) -> dict[str, dict[str, Any]]:
+        if not names:
+            return {}
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        # The default filter would hide every value that nobody changed.
+        found = self._admin.describe_configs(resources, config_filter="all")
+        return dict(found.get("topic", {}))
+
+    def _broker(self) -> dict[str, Any]:
+        nodes = self._admin.describe_cluster()["brokers"]
+        first = str(nodes[0].get("node_id", nodes[0].get("broker_id")))
+        resource = ConfigResource(ConfigResourceType.BROKER, first)
+        found = self._admin.describe_configs([resource], config_filter="all")
+        return dict(found.get("broker", {}).get(first, {}))
+
+
+def _compare(
+    where: str, rules: Iterable[Rule], configs: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Finding]:
+    for rule in rules:
+        seen = configs.get(rule.setting, {}).get("value")
+        if seen is None:
+            yield Finding("warning", where, rule.setting, "not shown", rule.wanted)
+            continue
+        level: Level = "ok" if rule.holds(str(seen)) else rule.level
+        yield Finding(level, where, rule.setting, str(seen), rule.wanted)
