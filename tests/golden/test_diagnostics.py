@@ -57,7 +57,7 @@ CASES = {
     "unknown-key-nested": Case({"    warn_grace: 1h": "    warn_gracee: 1h"}),
     "unknown-key-rule": Case(
         {
-            "        post_action: limit\n        strikes: 1\n  coord": "        action: limit\n        strikes: 1\n  coord"
+            "post_action: limit\n        strikes: 1\n  c": "action: limit\n        strikes: 1\n  c"
         }
     ),
     "missing-key": Case({"name: platform-safety\n": ""}),

@@ -14,18 +14,19 @@ SOURCE_COLUMNS = 120
 
 def render_diagnostic(diagnostic: Diagnostic, severity: str = "error") -> str:
     """Write one diagnostic: place, message, source line with a caret under it, hint."""
+    message, hint = _plain(diagnostic.message), _plain(diagnostic.hint)
     if not diagnostic.line:
-        head = f"{diagnostic.file}: {severity}: {diagnostic.message}"
-        return head + (f"\n  hint: {diagnostic.hint}" if diagnostic.hint else "")
+        head = f"{diagnostic.file}: {severity}: {message}"
+        return head + (f"\n  hint: {hint}" if hint else "")
     place = f"{diagnostic.file}:{diagnostic.line}:{diagnostic.column}"
-    lines = [f"{place}: {severity}: {diagnostic.message}"]
+    lines = [f"{place}: {severity}: {message}"]
     number = str(diagnostic.line)
     gutter = " " * len(number)
     if diagnostic.source_line.strip():
         source, caret = _window(diagnostic.source_line, diagnostic.column - 1)
         lines += [f" {number} | {source}", f" {gutter} | {caret}^"]
-    if diagnostic.hint:
-        lines.append(f" {gutter} = hint: {diagnostic.hint}")
+    if hint:
+        lines.append(f" {gutter} = hint: {hint}")
     return "\n".join(lines)
 
 
@@ -68,6 +69,10 @@ def _window(line: str, at: int) -> tuple[str, str]:
     cells = [_visible(char) for char in shown]
     padding = len(before) + sum(_cells(char) for char in cells[: at - start])
     return before + "".join(cells) + after, " " * padding
+
+
+def _plain(text: str) -> str:
+    return "".join(map(_visible, text))
 
 
 def _visible(char: str) -> str:

@@ -200,12 +200,13 @@ def value_places(raw: str, value: str) -> list[int]:
     at = raw.find("\n") + 1 if raw[:1] in ("|", ">") else int(raw[:1] in ("'", '"'))
     places: list[int] = []
     for char in value:
+        while at < len(raw) - 1 and double and raw[at : at + 2] == "\\\n":
+            at += 2  # an escaped line end, and the indentation after it
+            while at < len(raw) - 1 and raw[at].isspace():
+                at += 1
+        while at < len(raw) - 1 and raw[at].isspace() and not char.isspace():
+            at += 1
         at = min(at, len(raw) - 1)
-        if not char.isspace():
-            while at < len(raw) - 1 and (
-                raw[at].isspace() or (double and raw[at : at + 2] == "\\\n")
-            ):
-                at += 1 if raw[at].isspace() else 2
         places.append(at)
         if double and raw[at] == "\\":
             at += 2 + _ESCAPE_DIGITS.get(raw[at + 1 : at + 2], 0)
