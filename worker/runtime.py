@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fastpath.records import BatchView
+from fastpath.spec import ScreenSpec
 from worker.domain.errors import (
     BrokerUnavailable,
     ConfigError,
@@ -39,11 +42,13 @@ from worker.stages.protocols import Stage
 from worker.stages.screen import Screen, ScreenStage
 from worker.transport.files import PostFile, ResultFolder
 from worker.transport.kafka.consumer import KafkaSource
+from worker.transport.kafka.loader import Loaded, Loader
 from worker.transport.kafka.producer import KafkaSink
-from worker.transport.kafka.topics import READS, Topics
+from worker.transport.kafka.topics import READS, Finding, Topics
 from worker.transport.protocols import Sink, Source
 
 VERSION = version("weir")
+LOAD_RECORDS = 10_000  # posts between two reports of progress
 SEED_BYTES = 16  # of the secret that keeps hash tables from being crowded; never in a decision
 # A stop for a person: restarting without one would loop for ever, so the process waits.
 _FOR_A_PERSON = (FailStop, ConfigError, PolicyError)
@@ -90,6 +95,11 @@ def build_screen(
         sighting_partitions=sighting_partitions,
         max_window_keys=settings.screen.max_window_keys,
     )
+    return new_screen(settings, spec)
+
+
+def new_screen(settings: Settings, spec: ScreenSpec) -> Any:
+    """Build a screen from its specification with the backend that the settings name."""
     if settings.screen.backend == "reference":
         from fastpath.reference.screen import Screen as TwinScreen
 
@@ -162,6 +172,51 @@ def build_scan(settings: Settings, posts: str, out: Path) -> Scan:
     return Scan(source, pipeline, results, time.perf_counter, bundle.digest, VERSION)
 
 
+def load_posts(
+    settings: Settings, posts: str, progress: Callable[[int, int], None] | None = None
+) -> Loaded:
+    """Put a file of posts into the input topic; `progress` hears bytes on disk and records.
+
+    Raises:
+        UserError: the file or a setting cannot be used.
+        BrokerUnavailable: no broker answered in time.
+        Fatal: a record was not acknowledged.
+    """
+    source = PostFile(posts)
+    try:
+        loader = Loader(settings)
+        try:
+            report = None if progress is None else partial(_tell_position, source, progress)
+            return loader.load(_views(source), report)
+        finally:
+            loader.close()
+    finally:
+        source.close()
+
+
+def _views(source: PostFile) -> Iterator[BatchView]:
+    while not source.at_end:
+        for item in source.poll(0, LOAD_RECORDS).items:
+            if isinstance(item, BatchView):
+                yield item
+
+
+def _tell_position(source: PostFile, progress: Callable[[int, int], None], records: int) -> None:
+    progress(source.position, records)
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Create the topics that are missing; return their names."""
+    with Topics(settings) as topics:
+        return topics.create()
+
+
+def check_topics(settings: Settings) -> list[Finding]:
+    """Compare every topic and the brokers with what the stages rely on."""
+    with Topics(settings) as topics:
+        return topics.check()
+
+
 @dataclass(slots=True)
 class StageRun:
     """Hold one stage of this process: its engine once built, and how it ended."""
@@ -219,7 +274,7 @@ def build_engine(
         settings,
         meter=run.instruments,
         vitals=run.health,
-        recorder=StageRecorder(built.counters, run.instruments),
+        recorder=StageRecorder(name, built.counters, run.instruments),
         tell=_teller(run.log),
         phase=run.phase,
         bundle_digest=bundle.digest,
@@ -242,17 +297,12 @@ def new_run(settings: Settings, name: StageName) -> StageRun:
 
 def _describe(settings: Settings, run: StageRun, bundle: Bundle) -> None:
     """Show what runs and what decides, so that pods that disagree are visible."""
-    instruments = run.instruments
-    backend = settings.screen.backend
-    instruments.inform("weir_build_info", (VERSION, backend, "kafka-python"))
-    instruments.inform("weir_policy_info", (bundle.name, str(bundle.revision), bundle.digest))
-    instruments.set("weir_policy_activated_timestamp_seconds", time.time())
-    production = settings.kafka.durability == "production"
-    instruments.set("weir_durability_production", float(production))
-    instruments.set("weir_fast_path", float(backend == "compiled"), ("core",))
-    instruments.set("weir_fast_path", 0.0, ("batches",))  # records come through plain poll()
-    if run.name == "enforce":
-        instruments.set("weir_act_after_timestamp_seconds", (act_after(settings) or 0) / 1000)
+    act_after(settings) if run.name == "enforce" else None
+    build = Build(VERSION, settings.screen.backend, f"kafka-python {version('kafka-python')}")
+    state_build(run.instruments, build, settings)
+    state_policy(run.instruments, bundle)
+    inputs = [settings.topic(role) for role in READS[run.name]]
+    state_topics(run.instruments, inputs, [settings.topic(role) for role in WRITES[run.name]])
     run.log.info(
         "policy_activated",
         policy=bundle.name,

@@ -68,7 +68,6 @@ def connection(kafka_settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": list(kafka_settings.bootstrap_servers),
         "security_protocol": _PROTOCOLS[kafka_settings.security],
         "request_timeout_ms": kafka_settings.request_timeout_ms,
-        "retry_backoff_ms": kafka_settings.retry_backoff_ms,
         "bootstrap_timeout_ms": kafka_settings.unavailable_after_ms,
         "kafka_client": KafkaNetClient,
     }
@@ -136,6 +135,7 @@ def producer_options(settings: Settings, name: str) -> dict[str, Any]:
     return connection(options) | {
         "client_id": f"{options.namespace}.{name}.{settings.slot}",
         "acks": "all",
+        "retry_backoff_ms": options.retry_backoff_ms,
         "enable_idempotence": True,
         "allow_auto_create_topics": False,
         "delivery_timeout_ms": options.delivery_timeout_ms,
