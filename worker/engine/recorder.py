@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from worker.obs.names import CounterName, Meter
 
@@ -18,33 +18,48 @@ class Recorder(Protocol):
         """Forget what it counted since the last call: it was re-read, not decided."""
 
 
-# How a counter becomes a metric: its name up to the first dot, then the labels by dot from the
-# right, since a rule (`policy/rule`) may hold dots. A fixed label comes last.
-_METRICS: Mapping[str, tuple[CounterName, int]] = {
-    "rule_hits": ("weir_rule_hits_total", 2),
-    "rule_errors": ("weir_rule_errors_total", 1),
-    "dead_letters": ("weir_dead_letters_total", 2),
-    "late": ("weir_late_sightings_total", 0),
-    "flagged": ("weir_posts_flagged_total", 0),
-    "flag": ("weir_flags_total", 1),
-    "match": ("weir_list_hits_total", 1),
-    "hit": ("weir_list_hits_total", 1),
-    "diverted.breaker": ("weir_breaker_diverted_total", 1),
+class Target(NamedTuple):
+    """Name the metric of a counter; `labels` are read from the key, `fixed` come before them."""
+
+    metric: CounterName
+    labels: int = 0
+    fixed: tuple[str, ...] = ()
+
+
+# A counter is its name up to the first dot, then labels by dot; the first label may hold dots
+# itself (a rule is `policy/rule`). What is not here is for summaries and tests alone.
+_SHARED: Mapping[str, Target] = {
+    "rule_hits": Target("weir_rule_hits_total", 2),
+    "rule_errors": Target("weir_rule_errors_total", 1),
+    "dead_letters": Target("weir_dead_letters_total", 2),
 }
-# Counters whose name alone says the labels.
-_EXACT: Mapping[str, tuple[CounterName, tuple[str, ...]]] = {
-    "posts": ("weir_posts_total", ("post",)),
-    "deletes": ("weir_posts_total", ("delete",)),
-    "rejects": ("weir_posts_total", ("reject",)),
-    "slow_posts": ("weir_json_slow_total", ("field_map",)),
-    "flag.matches_truncated": ("weir_matches_dropped_total", ()),
+_METRICS: Mapping[str, Mapping[str, Target]] = {
+    "screen": {
+        **_SHARED,
+        "posts": Target("weir_posts_total", fixed=("post",)),
+        "deletes": Target("weir_posts_total", fixed=("delete",)),
+        "rejects": Target("weir_posts_total", fixed=("reject",)),
+        "flagged": Target("weir_posts_flagged_total"),
+        "flag": Target("weir_flags_total", 1),
+        "match": Target("weir_list_hits_total", 1),
+        "hit": Target("weir_list_hits_total", 1),
+        "slow_posts": Target("weir_json_slow_total"),
+    },
+    "correlate": {**_SHARED, "late": Target("weir_late_sightings_total")},
+    "enforce": {
+        "dead_letters": _SHARED["dead_letters"],
+        "actions": Target("weir_actions_total", 2),
+        "shadow": Target("weir_shadow_actions_total", 1),
+        "diverted.breaker": Target("weir_breaker_diverted_total", 1),
+    },
 }
 
 
 class StageRecorder:
     """Compare counters with what they were; a counter without a metric is left alone."""
 
-    def __init__(self, counters: Callable[[], Mapping[str, int]], meter: Meter) -> None:
+    def __init__(self, stage: str, counters: Callable[[], Mapping[str, int]], meter: Meter) -> None:
+        self._targets = _METRICS[stage]
         self._counters = counters
         self._meter = meter
         self._seen: dict[str, int] = dict(counters())
@@ -63,16 +78,18 @@ class StageRecorder:
         self._seen = dict(self._counters())
 
     def _add(self, key: str, amount: int) -> None:
-        if key in _EXACT:
-            metric, values = _EXACT[key]
-            self._meter.add(metric, values, amount)
+        found = self._target(key)
+        if found is None:
+            return
+        target, rest = found
+        values = tuple(rest.rsplit(".", target.labels - 1)) if target.labels else ()
+        self._meter.add(target.metric, (*target.fixed, *values), amount)
+
+    def _target(self, key: str) -> tuple[Target, str] | None:
+        """Find a counter by its name, or by its name and first label."""
         name, _, rest = key.partition(".")
-        if key.startswith("diverted.breaker."):
-            name, rest = "diverted.breaker", key.removeprefix("diverted.breaker.")
-        if name == "actions":
-            # Whether a person had decided is in the record; reviews are rare beside rules.
-            self._meter.add("weir_actions_total", (rest, "yes"), amount)
-        elif name in _METRICS:
-            metric, labels = _METRICS[name]
-            values = tuple(rest.rsplit(".", labels - 1)) if labels else ()
-            self._meter.add(metric, values, amount)
+        if name in self._targets:
+            return self._targets[name], rest
+        first, _, rest = rest.partition(".")
+        target = self._targets.get(f"{name}.{first}")
+        return None if target is None else (target, rest)

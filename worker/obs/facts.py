@@ -21,14 +21,12 @@ class Build(NamedTuple):
     version: str  # of Weir
     backend: str  # fastpath.BACKEND: compiled or reference
     client: str  # name and version of the Kafka client
-    batches: bool  # whether record batches are indexed in place, or polled one by one
 
 
 def state_build(instruments: Instruments, build: Build, settings: Settings) -> None:
     """Set what stays the same while the process runs; called once, before the loop."""
     instruments.inform("weir_build_info", (build.version, build.backend, build.client))
     instruments.set("weir_fast_path", build.backend == "compiled", ("core",))
-    instruments.set("weir_fast_path", build.batches, ("batches",))
     instruments.set("weir_durability_production", settings.kafka.durability == "production")
     if instruments.stage == "enforce":
         moment = settings.enforce.act_after

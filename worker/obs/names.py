@@ -29,7 +29,6 @@ CounterName: TypeAlias = Literal[
     "weir_flags_total",
     "weir_list_hits_total",
     "weir_json_slow_total",
-    "weir_matches_dropped_total",
     "weir_late_sightings_total",
     "weir_rule_hits_total",
     "weir_rule_errors_total",
@@ -69,7 +68,7 @@ Step: TypeAlias = Literal["fetch", "step", "produce", "commit"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
 Hop: TypeAlias = Literal["post_to_signal", "post_to_action"]
 HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
-Part: TypeAlias = Literal["core", "batches"]
+Part: TypeAlias = Literal["core"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 CommitOutcome: TypeAlias = Literal["committed", "fenced", "failed"]
 COMMIT_OUTCOMES: Final[tuple[CommitOutcome, ...]] = get_args(CommitOutcome)
@@ -205,17 +204,15 @@ _TABLE: Final[dict[MetricName, Metric]] = {
         "counter", ("flag",), "Posts on which a flag was set.", _one(*FLAGS), _SCREEN
     ),
     "weir_list_hits_total": Metric(
-        "counter", ("list",), "Matches of a list's entries.", (), _SCREEN, bounded="list"
+        "counter",
+        ("list",),
+        "Posts in which an entry of the list was found.",
+        (),
+        _SCREEN,
+        bounded="list",
     ),
     "weir_json_slow_total": Metric(
-        "counter",
-        ("cause",),
-        "Posts read by the slow parser, by cause.",
-        _one("field_map"),
-        _SCREEN,
-    ),
-    "weir_matches_dropped_total": Metric(
-        "counter", (), "Posts with more matches than the caps keep.", _NONE, _SCREEN
+        "counter", (), "Posts that left the fast path for the slow parser.", _NONE, _SCREEN
     ),
     "weir_late_sightings_total": Metric(
         "counter", (), "Sightings beyond correlate.lateness, not applied.", _NONE, ("correlate",)

@@ -266,8 +266,11 @@ class Judge:
         """Write a decision and keep it known."""
         if case.row is not None:
             case.row.touch(case.finding, case.time, self.keep_ms)
-        label = "shadow" if case.shadow else "actions"
-        self._counters[f"{label}.{decided.kind}"] += 1
+        if case.shadow:
+            self._counters[f"shadow.{decided.kind}"] += 1
+        else:
+            automated = "yes" if case.review is None else "no"
+            self._counters[f"actions.{decided.kind}.{automated}"] += 1
         self._statements.write(case, decided)
 
 
