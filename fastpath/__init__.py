@@ -1,6 +1,34 @@
 """Match batches of posts: bytes in, columns out, without the GIL.
 
-Importing fails when the compiled modules are missing or were built from other sources:
-there is no silent fallback. `fastpath.reference` is the pure-Python twin, the specification
-and the oracle, chosen only by naming it.
+Importing fails when a compiled module is missing: there is no silent fallback.
+`fastpath.reference` is the pure-Python twin, the specification and the oracle, chosen only by
+naming it. BACKEND, ISA and UNICODE_VERSION describe this build for metrics and bug reports.
 """
+
+from fastpath.columns import Columns, Sighting, SightingRecord
+from fastpath.errors import BuildError, CorruptImage
+from fastpath.keywords import Keywords
+from fastpath.records import BatchView, unpack_sightings
+from fastpath.screen import Screen, ScreenState
+from fastpath.spec import ScreenSpec
+from fastpath.text import UNICODE_VERSION
+
+BACKEND = "compiled"
+ISA = "scalar"  # no kernel of this build is chosen by CPU flags
+
+__all__ = [
+    "BACKEND",
+    "ISA",
+    "UNICODE_VERSION",
+    "BatchView",
+    "BuildError",
+    "Columns",
+    "CorruptImage",
+    "Keywords",
+    "Screen",
+    "ScreenSpec",
+    "ScreenState",
+    "Sighting",
+    "SightingRecord",
+    "unpack_sightings",
+]

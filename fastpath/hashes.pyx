@@ -16,7 +16,7 @@ from fastpath.errors import BuildError
 cdef enum:
     MAX_ENTRIES = 67108864  # of all lists of one kind; 24 bytes of table and 8 of pair each
 
-KINDS = ("sha256", "md5", "domain", "url")  # by KIND_*
+KINDS = ("sha256", "md5", "domain", "url", "phrase")  # by KIND_*
 
 # --- SipHash -------------------------------------------------------------------------------------
 
@@ -554,7 +554,7 @@ cdef class ExactLists:
 
     def __dealloc__(self):
         cdef int kind
-        for kind in range(4):
+        for kind in range(5):
             free(self.tables[kind].slots)
             free(self.tables[kind].pairs)
 

@@ -59,12 +59,8 @@ class Facts:
 
 
 def age_days(created_at: int | None, time: int) -> int:
-    """Return whole days from an account's creation to origin time, -1 where unknown."""
-    return -1 if created_at is None else (time - created_at) // DAY_MS
+    """Return whole days from an account's creation to origin time, -1 where unknown.
 
-
-def gate_atoms(gate: Gate) -> list[Atom]:
-    """Return every atom of a gate's tree."""
-    if gate.kind == "atom":
-        return [] if gate.atom is None else [gate.atom]
-    return [atom for part in gate.parts for atom in gate_atoms(part)]
+    An account that claims to be created after its post has an unknown age too.
+    """
+    return -1 if created_at is None or created_at > time else (time - created_at) // DAY_MS

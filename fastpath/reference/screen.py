@@ -30,6 +30,7 @@ from fastpath.reference.posts import Fields, read_post
 from fastpath.reference.records import pack_sightings
 from fastpath.reference.text import fold_text, normalised_text, trim_text, view_folded
 from fastpath.reference.windows import AccountWindows, Counted
+from fastpath.rfc3339 import MAX_TIME_MS
 from fastpath.slow_path import Rejected
 from fastpath.spec import (
     CLOCK_SKEW_MS,
@@ -124,7 +125,9 @@ class Screen:
     def _record(
         self, view: BatchView, index: int, state: ScreenState, sightings: list[Sighting]
     ) -> Row | None:
-        row = Row(index, view.offset(index), view.time(index), Status.REJECT)
+        # A broker may hand out -1 for "no timestamp"; windows take 1970 to 9999, as created_at.
+        time = min(max(view.time(index), 0), MAX_TIME_MS)
+        row = Row(index, view.offset(index), time, Status.REJECT)
         read = self._accepted(view.value(index), view.key(index))
         if isinstance(read, Rejected):
             row.reason, row.error = read
@@ -156,8 +159,8 @@ class Screen:
         if by_content and read.created_at is None and read.op != "delete":
             return Rejected("field_missing", "created_at is required")
         if self.spec.check_key and key != read.account.encode():
-            size = "no key" if key is None else f"a key of {len(key)} bytes"
-            return Rejected("key_mismatch", f"{size} that is not account.id")
+            seen = "null" if key is None else f"{len(key)} bytes"
+            return Rejected("key_mismatch", f"key: {seen} where account.id is due")
         return read
 
     def _read_text_uncached(self, text: str) -> _Text:

@@ -1,0 +1,831 @@
+"""Screen batches of posts: read, fold, match, look up, count, gate and pack, without the GIL.
+
+`fastpath.reference.screen` is the same in plain Python and defines every result. A batch is cut
+into chunks that fit the cache; nothing that is handed back depends on where a chunk or batch
+ends. Per chunk: all records are read without the GIL, what the strict reader leaves goes through
+slow_path with it, then everything else runs without it, and only flagged records become rows.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stddef cimport size_t
+from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, qsort, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from fastpath.arena cimport Arena, Bump, bump_alloc, bump_reset
+from fastpath.hashes cimport (
+    KIND_DOMAIN, KIND_MD5, KIND_PHRASE, KIND_SHA256, KIND_URL, ExactLists, HashPair, HashSlot,
+    HashTable, Sip128, SipKey, TextSpan, UrlView, blake2b, canonical_url, find_hash, next_url,
+    sip_key, siphash128, store_sip,
+)
+from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, scan
+from fastpath.posts cimport (
+    OP_DELETE, POST_MEDIA, POST_URLS, READ_NO_MEMORY, READ_OK, READ_SLOW, MediumDigests, Post,
+    ScoreNames, Text, read_post,
+)
+from fastpath.records cimport BatchView, PackedEntry, RecordRef, SightingPacker
+from fastpath.text cimport (
+    LANE_RAW, ByteSpan, Lane, Normalised, count_code_points, fold, normalise, raw_lane, trim,
+)
+from fastpath.windows cimport (
+    SEEN_DISTINCT_FULL, SEEN_LATE, SEEN_TABLE_FULL, AccountWindows, WindowPost, count_post,
+)
+
+from fastpath.checks import check_spec, counter_names
+from fastpath.columns import Columns
+from fastpath.field_maps import load_field_map
+from fastpath.rfc3339 import MAX_TIME_MS
+from fastpath.slow_path import Rejected, canonicalize
+from fastpath.spec import (
+    CLOCK_SKEW_MS,
+    FINGERPRINT_TYPES,
+    FLAGS,
+    LANES,
+    MAX_RECORD_BYTES,
+    REJECT_REASONS,
+    HashHit,
+    Match,
+    Row,
+    Status,
+)
+from fastpath.text import fold_text, trim_text
+
+include "gates.pxi"
+
+cdef enum:
+    CHUNK_RECORDS = 256  # their posts and lanes stay in the second-level cache
+    CHUNK_BYTES = 1048576  # of values; bounds the arena under the largest records
+    KEEP_BYTES = 8388608  # of the arena between chunks
+    RECORD_BYTES = 262144  # MAX_RECORD_BYTES
+    SKEW = 300000  # CLOCK_SKEW_MS
+    DAY_MS = 86400000
+    TARGET_TAG = 6  # first byte hashed: 0 account, 1 to 5 fingerprints, 6 reply or repost target
+
+    FLAG_LATE = 1  # bits by place in FLAGS
+    FLAG_MATCHES_TRUNCATED = 2
+    FLAG_DISTINCT_FULL = 4
+    FLAG_TABLE_FULL = 8
+    FLAG_MARKS_DROPPED = 16
+    FLAG_DUPLICATE_KEY = 32
+    FLAG_CLOCK_SKEW = 64
+    FLAG_URLS_TRUNCATED = 128
+    FLAG_MEDIA_TRUNCATED = 256
+
+    STATUS_POST = 0
+    STATUS_DELETE = 1
+    STATUS_SLOW = 3  # waits for slow_path
+    STATUS_REJECTED = 4  # its row is made
+    STATUS_NO_TIME = 5  # rejected: created_at is due
+    STATUS_KEY_MISMATCH = 6
+    STATUS_NO_MEMORY = 7
+
+    COUNT_RECORDS = 0  # places in counter_names
+    COUNT_OF_POSTS = 1
+    COUNT_DELETES = 2
+    COUNT_REJECTS = 3
+    COUNT_SLOW = 4
+    COUNT_FLAGGED = 5
+    COUNT_SIGHTINGS = 6
+    COUNT_LATE = 7
+    COUNT_FIXED = 8
+
+cdef int64_t MAX_TIME = 253402300799999
+
+if (MAX_TIME_MS, CLOCK_SKEW_MS, MAX_RECORD_BYTES) != (MAX_TIME, SKEW, RECORD_BYTES):
+    raise ImportError("fastpath.screen was compiled with other limits than fastpath.spec has")
+
+
+cdef struct Found:  # what the screen found in one record of a chunk
+    int status  # STATUS_*
+    bint duplicate_key
+    uint32_t flags
+    bint gated  # any gate holds
+    int64_t time  # origin time
+    uint64_t* gates  # bitset, NULL without gates
+    uint64_t* windows
+    uint64_t* lists  # matches and hits per list
+    HashPair* hits  # by list, then entry
+    uint32_t hit_count
+    uint32_t place  # among the chunk's texts
+    Lane* folded
+    Sip128* urls  # identities of the distinct canonical URLs, as fingerprints
+    uint32_t url_count
+    uint8_t[16] digest
+
+
+cdef int by_list_and_entry(const void* a, const void* b) noexcept nogil:
+    cdef const HashPair* first = <const HashPair*>a
+    cdef const HashPair* second = <const HashPair*>b
+    if first.list != second.list:
+        return -1 if first.list < second.list else 1
+    if first.entry != second.entry:
+        return -1 if first.entry < second.entry else 1
+    return 0
+
+
+cdef class ScreenState:
+    """Hold what a screen remembers of one input partition; made by `Screen.new_state`."""
+
+    @property
+    def stream_time(self):
+        """Return the greatest origin time of an accepted create or edit, ms; None before it."""
+        return self.windows.stream_time
+
+    @property
+    def accounts(self):
+        """Return the number of accounts held, retired ones included until they are swept."""
+        return self.windows.accounts
+
+    @property
+    def memory_bytes(self):
+        """Return the bytes of the window slots."""
+        return self.windows.memory_bytes
+
+
+cdef class Screen:
+    """Match, count and gate posts by one specification, a batch at a time.
+
+    Built by a stage when a bundle is loaded; raises BuildError. `step` is called by the one
+    thread that owns the screen; it does not block, releases the GIL, and raises nothing but
+    MemoryError.
+    """
+
+    cdef readonly object spec
+    cdef object field_map
+    cdef Keywords keywords
+    cdef Scanner scanner
+    cdef ExactLists lists
+    cdef GateProgram gates
+    cdef SightingPacker packer
+    cdef Arena arena
+    cdef SipKey key
+    cdef bint by_content  # origin time is created_at
+    cdef bint check_key
+    cdef bint[5] packs  # by fingerprint type
+    cdef uint32_t keyword_lists
+    cdef uint32_t all_lists
+    cdef size_t gate_words
+    cdef uint64_t* counts  # by counter_names
+    cdef uint8_t* outcomes
+    cdef uint8_t* stack
+    cdef Post* posts  # CHUNK_RECORDS
+    cdef Found* found
+    cdef PostText* texts
+    cdef PostMatches* matches
+    cdef HashPair* hits
+    cdef size_t hit_room
+    cdef size_t hit_count
+
+    def __cinit__(self, spec):
+        cdef uint8_t[16] identity
+        cdef bytes deployment_key
+        check_spec(spec)
+        self.spec = spec
+        self.field_map = load_field_map(spec.preset, spec.field_map)
+        self.keywords = Keywords(spec.keyword_lists)
+        self.scanner = Scanner(self.keywords)
+        deployment_key = spec.deployment_key
+        blake2b(
+            identity, 16, <const uint8_t*>PyBytes_AS_STRING(deployment_key),
+            <size_t>PyBytes_GET_SIZE(deployment_key), <const uint8_t*>b"weir identity", 13,
+        )
+        sip_key(&self.key, identity)
+        self.lists = ExactLists(
+            spec.hash_lists, PyBytes_FromStringAndSize(<const char*>identity, 16)
+        )
+        phrases = [trim_text(fold_text(phrase)).encode() for phrase in spec.exempt_phrases]
+        self.lists.build(KIND_PHRASE, {phrase: [(0, 0)] for phrase in phrases if phrase})
+        self.gates = GateProgram(spec)
+        self.packer = SightingPacker(spec.topic, spec.bundle_digest, spec.sighting_partitions)
+        self.arena = Arena()
+        self.by_content = spec.time_source == "created_at"
+        self.check_key = spec.check_key
+        for place, kind in enumerate(FINGERPRINT_TYPES):
+            self.packs[place] = kind in spec.fingerprints
+        self.keyword_lists = <uint32_t>len(spec.keyword_lists)
+        self.all_lists = <uint32_t>(len(spec.keyword_lists) + len(spec.hash_lists))
+        self.gate_words = (<size_t>self.gates.gate_count + 63) // 64
+        self.allocate(<size_t>len(counter_names(spec)))
+
+    cdef object allocate(self, size_t counters):
+        self.counts = <uint64_t*>calloc(counters, sizeof(uint64_t))
+        self.outcomes = <uint8_t*>calloc(self.gates.atom_count + 1, 1)
+        self.stack = <uint8_t*>calloc(self.gates.longest + 1, 1)
+        self.posts = <Post*>calloc(CHUNK_RECORDS, sizeof(Post))
+        self.found = <Found*>calloc(CHUNK_RECORDS, sizeof(Found))
+        self.texts = <PostText*>calloc(CHUNK_RECORDS, sizeof(PostText))
+        self.matches = <PostMatches*>calloc(CHUNK_RECORDS, sizeof(PostMatches))
+        if (
+            self.counts == NULL or self.outcomes == NULL or self.stack == NULL
+            or self.posts == NULL or self.found == NULL or self.texts == NULL
+            or self.matches == NULL
+        ):
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.counts)
+        free(self.outcomes)
+        free(self.stack)
+        free(self.posts)
+        free(self.found)
+        free(self.texts)
+        free(self.matches)
+        free(self.hits)
+
+    def new_state(self, int partition, bytes placement_seed=b"\0" * 16):
+        """Return the empty state of an input partition; the seed (16 bytes) changes no value."""
+        cdef ScreenState state = ScreenState.__new__(ScreenState)
+        state.partition = partition
+        state.specs = tuple(self.spec.windows)
+        state.windows = AccountWindows(
+            state.specs, self.spec.max_window_keys, partition, placement_seed
+        )
+        return state
+
+    def counters(self):
+        """Return the monotonic counters by name; see `fastpath.checks.counter_names`."""
+        cdef size_t i
+        return {name: self.counts[i] for i, name in enumerate(counter_names(self.spec))}
+
+    def step(self, BatchView view not None, ScreenState state not None):
+        """Screen the records of a view in order and return Columns; never raises on data.
+
+        Raises ValueError for a state made by a screen with other windows, and MemoryError.
+        """
+        cdef Py_ssize_t start = 0, stop
+        cdef size_t size
+        if state.specs != tuple(self.spec.windows):
+            raise ValueError("the state was made for other windows than this screen's")
+        columns = Columns(view.count)
+        while start < view.count:
+            stop = start
+            size = 0
+            while stop < view.count and stop - start < CHUNK_RECORDS and size < CHUNK_BYTES:
+                if view.refs[stop].value_size > 0:
+                    size += <size_t>view.refs[stop].value_size
+                stop += 1
+            self.chunk(view, start, <size_t>(stop - start), state.windows, columns.rows)
+            start = stop
+        columns.sightings = self.packer.take()
+        self.counts[COUNT_RECORDS] += <uint64_t>view.count
+        return columns
+
+    cdef object chunk(
+        self, BatchView view, Py_ssize_t start, size_t count, AccountWindows windows, list rows
+    ):
+        cdef const RecordRef* refs = view.refs + start
+        cdef bint mapped = self.field_map is not None
+        cdef int failed
+        cdef dict slow = {}
+        bump_reset(&self.arena.bump, KEEP_BYTES)
+        with nogil:
+            failed = self.read(refs, count, mapped)
+        if failed != READ_OK:
+            raise MemoryError
+        self.read_slow(refs, start, count, slow)
+        with nogil:
+            failed = self.screen(refs, count, <uint32_t>view.partition, windows)
+        if failed != READ_OK:
+            raise MemoryError
+        self.add_rows(refs, start, count, slow, rows)
+
+    # Reading.
+
+    cdef int read(self, const RecordRef* refs, size_t count, bint mapped) noexcept nogil:
+        """Read every record that the strict reader is sure of; others stay STATUS_SLOW."""
+        cdef size_t i
+        cdef int status
+        for i in range(count):
+            self.found[i].status = STATUS_SLOW
+            self.found[i].duplicate_key = False
+            if mapped or refs[i].value_size < 0 or refs[i].value_size > RECORD_BYTES:
+                continue
+            status = read_post(
+                &self.arena.bump, &self.gates.scores, refs[i].value,
+                <size_t>refs[i].value_size, False, &self.posts[i],
+            )
+            if status == READ_NO_MEMORY:
+                return status
+            if status == READ_OK:
+                self.found[i].status = STATUS_POST
+        return READ_OK
+
+    cdef object read_slow(
+        self, const RecordRef* refs, Py_ssize_t start, size_t count, dict slow
+    ):
+        """Hand what is left to slow_path; its canonical JSON is read like any other post."""
+        cdef size_t i
+        cdef bytes data
+        cdef int status
+        for i in range(count):
+            if self.found[i].status != STATUS_SLOW:
+                continue
+            self.counts[COUNT_SLOW] += 1
+            if refs[i].value_size < 0:
+                read = Rejected("json_invalid", "document: a null value")
+            else:
+                read = canonicalize(
+                    PyBytes_FromStringAndSize(
+                        <const char*>refs[i].value, <Py_ssize_t>refs[i].value_size
+                    ),
+                    self.field_map,
+                )
+            slow[i] = read
+            if isinstance(read, Rejected):
+                self.found[i].status = STATUS_REJECTED
+                continue
+            data = read.data
+            status = read_post(
+                &self.arena.bump, &self.gates.scores, <const uint8_t*>PyBytes_AS_STRING(data),
+                <size_t>PyBytes_GET_SIZE(data), True, &self.posts[i],
+            )
+            if status == READ_NO_MEMORY:
+                raise MemoryError
+            self.found[i].status = STATUS_POST
+            self.found[i].duplicate_key = read.duplicate_key
+            if status == READ_SLOW:  # cannot happen while both know one canonical form
+                self.found[i].status = STATUS_REJECTED
+                slow[i] = Rejected("json_invalid", "document: its canonical form is refused")
+
+    # Screening.
+
+    cdef int screen(
+        self, const RecordRef* refs, size_t count, uint32_t partition, AccountWindows windows
+    ) noexcept nogil:
+        """Screen what was read, in record order; READ_OK or READ_NO_MEMORY."""
+        cdef size_t i, texts = 0
+        cdef Found* found
+        for i in range(count):
+            self.accept(&refs[i], &self.posts[i], &self.found[i])
+            if self.found[i].status == STATUS_POST:
+                self.found[i].place = <uint32_t>texts
+                if self.make_lanes(&self.posts[i].text, &self.texts[texts]) != 0:
+                    return READ_NO_MEMORY
+                self.found[i].folded = &self.texts[texts].folded
+                texts += 1
+        if scan(
+            &self.keywords.table, &self.scanner.state, &self.arena.bump, self.texts, texts,
+            self.matches,
+        ) != 0:
+            return READ_NO_MEMORY
+        for i in range(count):
+            found = &self.found[i]
+            if found.status != STATUS_POST:
+                continue
+            if self.screen_post(&self.posts[i], found, windows) != READ_OK:
+                return READ_NO_MEMORY
+            if not self.pack(&self.posts[i], found, partition, refs[i].offset):
+                return READ_NO_MEMORY
+            self.count(found)
+        return READ_OK
+
+    cdef void accept(self, const RecordRef* ref, const Post* post, Found* found) noexcept nogil:
+        """Set a record's origin time, and refuse it where key or time are not as due."""
+        found.time = ref.time
+        if found.time < 0:
+            found.time = 0
+        if found.time > MAX_TIME:
+            found.time = MAX_TIME
+        if found.status != STATUS_POST:
+            return
+        if self.by_content and post.created_at == INT64_MIN and post.op != OP_DELETE:
+            found.status = STATUS_NO_TIME
+            return
+        if self.check_key and (
+            ref.key_size < 0 or <size_t>ref.key_size != post.account.size
+            or memcmp(ref.key, post.account.data, post.account.size) != 0
+        ):
+            found.status = STATUS_KEY_MISMATCH
+            return
+        if self.by_content:
+            found.time = 0 if post.created_at == INT64_MIN else post.created_at
+        if post.op == OP_DELETE:
+            found.status = STATUS_DELETE
+
+    cdef int make_lanes(self, const Text* text, PostText* out) noexcept nogil:
+        memset(out, 0, sizeof(PostText))
+        if self.keywords.table.lanes & (1 << LANE_RAW):
+            if raw_lane(&self.arena.bump, text.data, text.size, &out.raw) != 0:
+                return READ_NO_MEMORY
+        return fold(&self.arena.bump, text.data, text.size, &out.folded)
+
+    cdef int screen_post(self, Post* post, Found* found, AccountWindows windows) noexcept nogil:
+        """Look up, count and gate one accepted create or edit."""
+        cdef Bump* bump = &self.arena.bump
+        cdef const PostMatches* matches = &self.matches[found.place]
+        cdef uint32_t i
+        found.flags = FLAG_DUPLICATE_KEY if found.duplicate_key else 0
+        found.lists = <uint64_t*>bump_alloc(bump, (self.all_lists + 1) * sizeof(uint64_t))
+        found.windows = <uint64_t*>bump_alloc(
+            bump, (windows.table.windows + 1) * sizeof(uint64_t)
+        )
+        if found.lists == NULL or found.windows == NULL:
+            return READ_NO_MEMORY
+        memset(found.lists, 0, self.all_lists * sizeof(uint64_t))
+        blake2b(found.digest, 16, NULL, 0, found.folded.data, found.folded.size)
+        self.hit_count = 0
+        if self.read_urls(post, found) != READ_OK or self.read_media(post, found) != READ_OK:
+            return READ_NO_MEMORY
+        if self.keep_hits(found) != READ_OK:
+            return READ_NO_MEMORY
+        for i in range(matches.count):
+            found.lists[matches.rows[i].list] += matches.rows[i].count
+        if matches.truncated or found.folded.truncated:
+            found.flags |= FLAG_MATCHES_TRUNCATED
+        if found.folded.marks_dropped > 0:
+            found.flags |= FLAG_MARKS_DROPPED
+        if not self.by_content and post.created_at != INT64_MIN and (
+            post.created_at - found.time > SKEW or found.time - post.created_at > SKEW
+        ):
+            found.flags |= FLAG_CLOCK_SKEW
+        self.count_windows(post, found, windows)
+        if windows.table.broken:
+            return READ_NO_MEMORY
+        return self.gate(post, found)
+
+    cdef int read_urls(self, const Post* post, Found* found) noexcept nogil:
+        """Canonicalise and look up the first URLs of urls[], then those found in the text."""
+        cdef uint32_t taken = 0
+        cdef size_t pos = 0
+        cdef TextSpan span
+        found.url_count = 0
+        found.urls = <Sip128*>bump_alloc(&self.arena.bump, POST_URLS * sizeof(Sip128))
+        if found.urls == NULL:
+            return READ_NO_MEMORY
+        if post.url_count > POST_URLS:
+            found.flags |= FLAG_URLS_TRUNCATED
+        while taken < post.url_count and taken < POST_URLS:
+            if self.read_url(post.urls[taken].data, post.urls[taken].size, found) != READ_OK:
+                return READ_NO_MEMORY
+            taken += 1
+        while next_url(post.text.data, post.text.size, &pos, &span):
+            if taken == POST_URLS:
+                found.flags |= FLAG_URLS_TRUNCATED
+                break
+            if self.read_url(span.data, span.size, found) != READ_OK:
+                return READ_NO_MEMORY
+            taken += 1
+        return READ_OK
+
+    cdef int read_url(self, const uint8_t* data, size_t size, Found* found) noexcept nogil:
+        cdef UrlView url
+        cdef Sip128 identity
+        cdef uint32_t i
+        if canonical_url(&self.arena.bump, data, size, &url) != 0:
+            return READ_NO_MEMORY
+        if url.size == 0:
+            return READ_OK
+        identity = siphash128(&self.key, 2, url.canonical, url.size)
+        for i in range(found.url_count):
+            if (
+                found.urls[i].first == identity.first and found.urls[i].second == identity.second
+            ):
+                return READ_OK
+        found.urls[found.url_count] = identity
+        found.url_count += 1
+        if not self.look_up(KIND_URL, url.canonical, url.size):
+            return READ_NO_MEMORY
+        return self.look_up_domains(url.host, url.host_size)
+
+    cdef int look_up_domains(self, const uint8_t* host, size_t size) noexcept nogil:
+        """Look up a host without its final dot, and every domain above it."""
+        cdef size_t longest = self.lists.longest_domain, start = 0
+        if size == 0 or longest == 0:
+            return READ_OK
+        if host[size - 1] == 0x2E:
+            size -= 1
+        while True:
+            if size - start <= longest and not self.look_up(KIND_DOMAIN, host + start, size - start):
+                return READ_NO_MEMORY
+            while start < size and host[start] != 0x2E:
+                start += 1
+            if start == size:
+                return READ_OK
+            start += 1
+
+    cdef int read_media(self, const Post* post, Found* found) noexcept nogil:
+        cdef uint32_t i
+        cdef const MediumDigests* medium
+        if post.media_count > POST_MEDIA:
+            found.flags |= FLAG_MEDIA_TRUNCATED
+        for i in range(min(post.media_count, <uint32_t>POST_MEDIA)):
+            medium = &post.media[i]
+            if not self.look_up(KIND_SHA256, medium.sha256.data, medium.sha256.size):
+                return READ_NO_MEMORY
+            if not self.look_up(KIND_MD5, medium.md5.data, medium.md5.size):
+                return READ_NO_MEMORY
+        return READ_OK
+
+    cdef bint look_up(self, int kind, const uint8_t* data, size_t size) noexcept nogil:
+        """Add the entries that a value hits; false when memory ran out."""
+        cdef const HashTable* table = &self.lists.tables[kind]
+        cdef const HashSlot* slot
+        cdef uint32_t i
+        cdef size_t room
+        cdef void* grown
+        if table.keys == 0 or size == 0:
+            return True
+        slot = find_hash(table, siphash128(&self.key, <uint8_t>(0x10 + kind), data, size))
+        if slot == NULL:
+            return True
+        if slot.count > self.hit_room - self.hit_count:
+            room = 2 * self.hit_room + slot.count
+            grown = realloc(self.hits, room * sizeof(HashPair))
+            if grown == NULL:
+                return False
+            self.hits = <HashPair*>grown
+            self.hit_room = room
+        for i in range(slot.count):
+            self.hits[self.hit_count] = table.pairs[slot.first + i]
+            self.hit_count += 1
+        return True
+
+    cdef int keep_hits(self, Found* found) noexcept nogil:
+        """Order the hits of a post, leave out repeats, and count them by list."""
+        cdef size_t i
+        cdef HashPair* pair
+        found.hit_count = 0
+        found.hits = NULL
+        if self.hit_count == 0:
+            return READ_OK
+        qsort(self.hits, self.hit_count, sizeof(HashPair), by_list_and_entry)
+        found.hits = <HashPair*>bump_alloc(&self.arena.bump, self.hit_count * sizeof(HashPair))
+        if found.hits == NULL:
+            return READ_NO_MEMORY
+        for i in range(self.hit_count):
+            pair = &self.hits[i]
+            if i > 0 and by_list_and_entry(pair, &self.hits[i - 1]) == 0:
+                continue
+            found.hits[found.hit_count] = pair[0]
+            found.hit_count += 1
+            found.lists[self.keyword_lists + pair.list] += 1
+        return READ_OK
+
+    cdef void count_windows(
+        self, const Post* post, Found* found, AccountWindows windows
+    ) noexcept nogil:
+        cdef WindowPost record
+        cdef int seen
+        record.account = siphash128(&self.key, 0, post.account.data, post.account.size)
+        record.time = found.time
+        record.links = found.url_count
+        record.targets = 0
+        if post.reply_to.size > 0:
+            record.target[0] = siphash128(
+                &self.key, TARGET_TAG, post.reply_to.data, post.reply_to.size
+            )
+            record.targets = 1
+        if post.repost_of.size > 0:
+            record.target[record.targets] = siphash128(
+                &self.key, TARGET_TAG, post.repost_of.data, post.repost_of.size
+            )
+            record.targets += 1
+        record.has_text = found.folded.size > 0
+        memcpy(&record.digest, found.digest, 16)
+        seen = count_post(&windows.table, &record, found.windows)
+        if seen & SEEN_LATE:
+            found.flags |= FLAG_LATE
+        if seen & SEEN_DISTINCT_FULL:
+            found.flags |= FLAG_DISTINCT_FULL
+        if seen & SEEN_TABLE_FULL:
+            found.flags |= FLAG_TABLE_FULL
+
+    cdef int gate(self, const Post* post, Found* found) noexcept nogil:
+        """Compare every atom once and run each gate over the outcomes."""
+        cdef Columns_ columns
+        cdef uint32_t i, at, size
+        found.gated = False
+        found.gates = NULL
+        if self.gates.gate_count == 0:
+            return READ_OK
+        found.gates = <uint64_t*>bump_alloc(&self.arena.bump, self.gate_words * 8)
+        if found.gates == NULL:
+            return READ_NO_MEMORY
+        memset(found.gates, 0, self.gate_words * 8)
+        columns.lists = found.lists
+        columns.windows = found.windows
+        columns.flags = found.flags
+        columns.numbers[0] = -1
+        if post.account_created_at != INT64_MIN and post.account_created_at <= found.time:
+            columns.numbers[0] = (found.time - post.account_created_at) // DAY_MS
+        columns.numbers[1] = post.followers
+        columns.numbers[2] = post.revision
+        columns.numbers[3] = <int64_t>count_code_points(post.text.data, post.text.size)
+        columns.numbers[4] = post.url_count
+        columns.numbers[5] = post.hashtag_count
+        columns.numbers[6] = post.media_count
+        columns.scores = post.scores
+        columns.lang = post.lang
+        columns.op = post.op
+        for i in range(self.gates.atom_count):
+            self.outcomes[i] = atom_holds(&self.gates.atoms[i], &columns)
+        for i in range(self.gates.gate_count):
+            at = self.gates.starts[i]
+            size = self.gates.starts[i + 1] - at
+            if gate_holds(&self.gates.ops[at], size, self.outcomes, self.stack):
+                found.gates[i >> 6] |= <uint64_t>1 << (i & 63)
+                found.gated = True
+        return READ_OK
+
+    cdef bint pack(
+        self, const Post* post, Found* found, uint32_t partition, int64_t offset
+    ) noexcept nogil:
+        """Pack the post's sightings in the order of types; false when memory ran out."""
+        cdef PackedEntry entry
+        cdef Sip128[16] media
+        cdef uint32_t i, j, count = 0
+        entry.text_digest = found.digest
+        entry.simhash = 0
+        entry.time = found.time
+        entry.account_created_at = post.account_created_at
+        entry.partition = partition
+        entry.offset = offset
+        entry.revision = post.revision
+        entry.account = post.account.data
+        entry.account_size = <uint16_t>post.account.size
+        entry.post = post.id.data
+        entry.post_size = <uint16_t>post.id.size
+        if self.packs[0] and not self.pack_text(found, &entry):
+            return False
+        if self.packs[1]:
+            for i in range(found.url_count):
+                if not self.pack_one(&entry, 2, found.urls[i]):
+                    return False
+        if self.packs[2]:
+            for i in range(min(post.media_count, <uint32_t>POST_MEDIA)):
+                if not self.medium_identity(&post.media[i], &media[count]):
+                    continue
+                j = 0
+                while j < count and (
+                    media[j].first != media[count].first or media[j].second != media[count].second
+                ):
+                    j += 1
+                if j == count:
+                    if not self.pack_one(&entry, 3, media[count]):
+                        return False
+                    count += 1
+        if self.packs[3] and post.repost_of.size > 0:
+            if not self.pack_one(
+                &entry, 4, siphash128(&self.key, 4, post.repost_of.data, post.repost_of.size)
+            ):
+                return False
+        if self.packs[4] and post.device.size > 0:
+            if not self.pack_one(
+                &entry, 5, siphash128(&self.key, 5, post.device.data, post.device.size)
+            ):
+                return False
+        return True
+
+    cdef bint pack_one(self, PackedEntry* entry, uint8_t type_code, Sip128 identity) noexcept nogil:
+        cdef uint8_t[16] fingerprint
+        store_sip(fingerprint, identity)
+        entry.fingerprint = fingerprint
+        entry.type_code = type_code
+        self.counts[COUNT_SIGHTINGS] += 1
+        return self.packer.add(entry)
+
+    cdef bint pack_text(self, const Found* found, PackedEntry* entry) noexcept nogil:
+        """Pack the sighting of the normalised text, unless it has no letters or is exempt."""
+        cdef Normalised normalised
+        cdef const HashTable* phrases = &self.lists.tables[KIND_PHRASE]
+        cdef ByteSpan span
+        if normalise(&self.arena.bump, found.folded, &normalised) != 0:
+            return False
+        if not normalised.content:
+            return True
+        if phrases.keys > 0:
+            span = trim(found.folded.data, found.folded.size)
+            if find_hash(
+                phrases,
+                siphash128(
+                    &self.key, 0x10 + KIND_PHRASE, found.folded.data + span.start,
+                    span.end - span.start,
+                ),
+            ) != NULL:
+                return True
+        return self.pack_one(
+            entry, 1, siphash128(&self.key, 1, normalised.data, normalised.size)
+        )
+
+    cdef bint medium_identity(self, const MediumDigests* medium, Sip128* out) noexcept nogil:
+        """Return whether a medium has a digest, and the identity of the best one."""
+        cdef uint8_t[72] name
+        cdef size_t size
+        if medium.sha256.size > 0:
+            memcpy(name, b"sha256:", 7)
+            memcpy(name + 7, medium.sha256.data, 64)
+            size = 71
+        elif medium.md5.size > 0:
+            memcpy(name, b"md5:", 4)
+            memcpy(name + 4, medium.md5.data, 32)
+            size = 36
+        elif medium.pdq.size > 0:
+            memcpy(name, b"pdq:", 4)
+            memcpy(name + 4, medium.pdq.data, 64)
+            size = 68
+        else:
+            return False
+        out[0] = siphash128(&self.key, 3, name, size)
+        return True
+
+    cdef void count(self, const Found* found) noexcept nogil:
+        """Add one accepted create or edit to the counters."""
+        cdef uint64_t* of_flags = self.counts + COUNT_FIXED + 8  # after the reject reasons
+        cdef uint64_t* of_gates = of_flags + 9  # after the flags
+        cdef uint64_t* of_lists = of_gates + self.gates.gate_count
+        cdef uint32_t i
+        self.counts[COUNT_OF_POSTS] += 1
+        for i in range(self.all_lists):
+            if found.lists[i] > 0:
+                of_lists[i] += 1
+        if found.flags == 0 and not found.gated:
+            return
+        self.counts[COUNT_FLAGGED] += 1
+        self.counts[COUNT_LATE] += found.flags & FLAG_LATE
+        for i in range(9):
+            of_flags[i] += (found.flags >> i) & 1
+        for i in range(self.gates.gate_count):
+            of_gates[i] += (found.gates[i >> 6] >> (i & 63)) & 1
+
+    # Rows.
+
+    cdef object add_rows(
+        self, const RecordRef* refs, Py_ssize_t start, size_t count, dict slow, list rows
+    ):
+        cdef size_t i
+        cdef const Found* found
+        for i in range(count):
+            found = &self.found[i]
+            if found.status == STATUS_POST and found.flags == 0 and not found.gated:
+                continue
+            row = Row(start + <Py_ssize_t>i, refs[i].offset, found.time, Status.REJECT)
+            rows.append(row)
+            if found.status == STATUS_REJECTED:
+                self.reject(row, slow[i].reason, slow[i].error)
+            elif found.status == STATUS_NO_TIME:
+                self.reject(row, "field_missing", "created_at is required")
+            elif found.status == STATUS_KEY_MISMATCH:
+                seen = "null" if refs[i].key_size < 0 else f"{refs[i].key_size} bytes"
+                self.reject(row, "key_mismatch", f"key: {seen} where account.id is due")
+            else:
+                row.post = self.canonical(&refs[i], slow.get(i))
+                self.fill(row, found)
+
+    cdef object reject(self, row, str reason, str error):
+        row.reason = reason
+        row.error = error
+        self.counts[COUNT_REJECTS] += 1
+        self.counts[COUNT_FIXED + <size_t>REJECT_REASONS.index(reason)] += 1
+
+    cdef object canonical(self, const RecordRef* ref, read):
+        if read is None:
+            read = canonicalize(
+                PyBytes_FromStringAndSize(<const char*>ref.value, <Py_ssize_t>ref.value_size),
+                self.field_map,
+            )
+        return read.post
+
+    cdef object fill(self, row, const Found* found):
+        """Fill the row of a delete or of a flagged post."""
+        cdef uint8_t[16] digest
+        cdef size_t i
+        cdef const PostMatches* matches
+        if found.status == STATUS_DELETE:
+            row.status = Status.DELETE
+            blake2b(digest, 16, NULL, 0, NULL, 0)
+            row.text_digest = PyBytes_FromStringAndSize(<const char*>digest, 16)
+            self.counts[COUNT_DELETES] += 1
+            return
+        matches = &self.matches[found.place]
+        row.status = Status.POST
+        row.flags = found.flags
+        if found.gates != NULL:
+            row.gates = int.from_bytes(
+                PyBytes_FromStringAndSize(
+                    <const char*>found.gates, <Py_ssize_t>(self.gate_words * 8)
+                ),
+                "little",
+            )
+        row.matches = tuple([self.match(matches, i) for i in range(matches.count)])
+        row.hits = tuple([self.hit(&found.hits[i]) for i in range(found.hit_count)])
+        row.windows = tuple([found.windows[i] for i in range(<size_t>len(self.spec.windows))])
+        row.text_digest = PyBytes_FromStringAndSize(<const char*>found.digest, 16)
+
+    cdef object match(self, const PostMatches* matches, size_t i):
+        held = self.spec.keyword_lists[matches.rows[i].list]
+        return Match(
+            held.name,
+            held.patterns[matches.rows[i].pattern],
+            LANES[matches.rows[i].lane],
+            matches.rows[i].start,
+            matches.rows[i].end,
+            matches.rows[i].count,
+        )
+
+    cdef object hit(self, const HashPair* pair):
+        held = self.spec.hash_lists[pair.list]
+        return HashHit(held.name, held.entries[pair.entry], 0)
+
+
+if len(FLAGS) != 9 or len(REJECT_REASONS) != 8:
+    raise ImportError("fastpath.screen was compiled with other flags than fastpath.spec has")
