@@ -44,6 +44,7 @@ CASES = {
     "yaml-tab": Case({"revision: 7": "\trevision: 7"}),
     "yaml-twice": Case({"revision: 7": "revision: 7\nname: again"}),
     "yaml-tag": Case({"revision: 7": "revision: !eight 8"}),
+    "yaml-bang": when("!matches.incitement.any && flags.late"),
     "yaml-alias": Case({"revision: 7": "revision: *other"}),
     "yaml-key": Case({"revision: 7": "revision: 7\n8: x"}),
     "yaml-control": Case({"revision: 7": "revision: \x07"}),
@@ -56,9 +57,7 @@ CASES = {
     "unknown-key": Case({"enforcement: live": "enforcment: live"}),
     "unknown-key-nested": Case({"    warn_grace: 1h": "    warn_gracee: 1h"}),
     "unknown-key-rule": Case(
-        {
-            "post_action: limit\n        strikes: 1\n  c": "action: limit\n        strikes: 1\n  c"
-        }
+        {"post_action: limit\n        strikes: 1\n  c": "action: limit\n        strikes: 1\n  c"}
     ),
     "missing-key": Case({"name: platform-safety\n": ""}),
     "missing-key-rule": Case({f"        when: {WHEN}\n": ""}),
@@ -83,6 +82,7 @@ CASES = {
     "duration-number": Case({"cooldown: 10m": "cooldown: 600"}),
     "duration-range": Case({"cooldown: 10m": "cooldown: 0s"}),
     "window-short": Case({"over: 60s": "over: 5s"}),
+    "window-long": Case({"over: 60s": "over: 400d"}),
     "window-ticks": Case({"over: 60s": "over: 8001ms"}),
     "several": Case({"enforcement: live": "enforcment: live", "revision: 7": "revision: x"}),
     # references and meaning
@@ -130,6 +130,9 @@ CASES = {
     "cel-and": when("windows.posts_1m > 3 and matches.incitement.any"),
     "cel-token": when("windows.posts_1m > 3 § 4"),
     "cel-range": when("windows.posts_1m > 99999999999999999999"),
+    "cel-pattern": when(r"flags.late && post.text.matches('[a-')"),
+    "cel-deep": when("(" * 70 + "flags.late" + ")" * 70),
+    "cel-nested": when("!(" * 15 + "flags.late" + ")" * 15),
     "cel-single-quoted": when("'post.lang == ''en'' && windows.posts > 3'"),
     "cel-escapes": when(r'"post.text == \"\u00fc\" && windows.posts > 3"'),
     "cel-folded": when(">-\n          windows.posts_1m > 3\n          && windows.posts > 3"),
@@ -160,7 +163,7 @@ CASES = {
     "list-empty": listed("news_quote.txt", "# nothing yet\n\n"),
     "list-twice": listed("incitement.txt", "Burn it down\nstorm it\nburn it DOWN\n"),
     "list-folds-away": listed("incitement.txt", "storm it\n\u200d\u200d\n"),
-    "list-long": listed("incitement.txt", "x" * 600 + "\n"),
+    "list-long": listed("incitement.txt", "x" * 1_100 + "\n"),
     "list-csv": Case({"file: lists/news_quote.txt": "file: lists/images.csv"}),
     "csv-column": listed("images.csv", f"hash,source\n{DIGEST},desk\n"),
     "csv-headless": listed("images.csv", "# nothing\n"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.reference.text import fold_text
+from fastpath.text import fold_text
 from worker.policy.lists import ListKind, read_list
 
 DIGEST = "0123456789abcdef" * 4
@@ -82,7 +82,8 @@ def test_domains_that_are_fine(domain: str) -> None:
         ("md5", DIGEST, "looks like sha256"),
         ("md5", "z" * 32, "one digest"),
         ("account", "x" * 257, "one id"),
-        ("keyword", "x" * 513, "shorten"),
+        ("keyword", "x" * 1_025, "shorten"),
+        ("keyword", "\ufdfa" * 60, "shorten"),
         ("keyword", "\u200b", "remove the line"),
     ],
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fastpath.reference.hashes import canonical_host, canonical_url
-from fastpath.reference.text import fold_text
+from fastpath.hashes import canonical_url_of
 from fastpath.spec import HashList, KeywordList
+from fastpath.text import fold_text
 from worker.policy.conditions import (
     MEMBERS,
     Condition,
@@ -358,9 +358,14 @@ def _folded(entry: str) -> str:
     return fold_text(entry).strip()
 
 
+def _canonical(url: str) -> tuple[str, str]:
+    canonical, host = canonical_url_of(url.encode())
+    return canonical.decode(), host.decode()
+
+
 _NORMAL: dict[str, Callable[[str], str] | None] = {
     "sha256": None,
     "md5": None,
-    "domain": lambda entry: canonical_host(entry, fold_text),
-    "url": lambda entry: canonical_url(entry, fold_text)[0],
+    "domain": lambda entry: _canonical(f"http://{entry}")[1].removesuffix("."),
+    "url": lambda entry: _canonical(entry)[0],
 }

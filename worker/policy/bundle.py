@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from fastpath.checks import check_spec
+from fastpath.errors import BuildError
 from fastpath.spec import (
     FINGERPRINT_TYPES,
     FingerprintType,
@@ -37,6 +39,7 @@ __all__ = [
     "Step",
     "Verdict",
     "Window",
+    "build_diagnostic",
     "check_bundle",
     "load_bundle",
 ]
@@ -141,6 +144,13 @@ class CheckReport:
     rules: tuple[CheckedRule, ...]
 
 
+def build_diagnostic(path: Path, error: BuildError) -> Diagnostic:
+    """Say for people that the compiled core cannot hold a bundle; `path` is the bundle's."""
+    detail = f" ({error.detail})" if error.detail else ""
+    message = f"the core cannot build this bundle: {error.kind} is {error.actual}{detail}"
+    return Diagnostic(str(path / ROOT_FILE), 0, 0, message, f"the limit is {error.limit}")
+
+
 def load_bundle(path: Path) -> Bundle:
     """Load the bundle in a directory; called at start and on reload, blocks on reading files.
 
@@ -167,6 +177,10 @@ def check_bundle(path: Path) -> CheckReport:
     if assembly.errors:
         return CheckReport(None, tuple(sorted(set(assembly.errors))), warnings, ())
     bundle = _bundle(assembly)
+    try:
+        check_spec(bundle.screen_spec(deployment_key=bytes(32)))
+    except BuildError as error:
+        return CheckReport(None, (build_diagnostic(path, error),), warnings, ())
     rules = (rule for policy in bundle.policies.values() for rule in policy.rules)
     checked = tuple(
         CheckedRule(rule, render_gate(rule.when.gate) if rule.on == "post" else "")

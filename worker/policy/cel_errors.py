@@ -39,6 +39,9 @@ def read_errors(text: str, source: str, names: Collection[str]) -> list[Conditio
             found.append(error)
         if message.startswith("Syntax error"):
             break  # what follows is the parser trying to find its way back
+    if not found and "recursion limit" in text:
+        hint = "use fewer parentheses, or make two rules"
+        return [ConditionError(0, "the condition nests too deep", hint)]
     if not found:
         return [ConditionError(0, f"not valid CEL: {_first_line(text)}", "")]
     return found[:MAX_SHOWN]

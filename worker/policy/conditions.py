@@ -17,7 +17,7 @@ from cel_expr_python import cel
 from fastpath.spec import FLAGS, Gate, Row
 from worker.policy.cel_errors import ConditionError, read_errors
 from worker.policy.gates import compile_gate
-from worker.policy.tree import Ident, Node, checked_tree, walk
+from worker.policy.tree import Call, Const, Ident, Node, checked_tree, walk
 
 if TYPE_CHECKING:
     from worker.policy.bundle import Bundle
@@ -128,9 +128,28 @@ class Vocabulary:
             what = f"the condition must be true or false, this is {str(result).lower()}"
             raise ConditionErrors([ConditionError(0, what, hint)])
         tree = checked_tree(program.serialize())
+        if wrong := [error for node in walk(tree) for error in _pattern_errors(node)]:
+            raise ConditionErrors(wrong)
         idents = {node.name for node in walk(tree) if isinstance(node, Ident)}
         names = frozenset(idents & self.names)
         return Condition(source, compile_gate(tree), names, tree, self.env, program)
+
+
+_PATTERNS = cel.NewEnv(variables={"pattern": _STRING}).compile("''.matches(pattern)")
+
+
+def _pattern_errors(node: Node) -> list[ConditionError]:
+    """Try a literal pattern of matches() now: when posts come, a broken one only ever errs."""
+    if not isinstance(node, Call) or node.function != "matches" or len(node.args) != 2:
+        return []
+    pattern = node.args[1]
+    if not isinstance(pattern, Const) or not isinstance(pattern.value, str):
+        return []
+    result = _PATTERNS.eval(data={"pattern": pattern.value}).value()
+    if isinstance(result, bool):
+        return []
+    hint = "patterns are RE2: github.com/google/re2/wiki/Syntax"
+    return [ConditionError(pattern.at, "this pattern is not a regular expression", hint)]
 
 
 class ConditionErrors(ValueError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from fastpath.lanes import MAX_PATTERN_BYTES
 from fastpath.spec import MAX_ID_BYTES
 from worker.policy.diagnostics import Diagnostic
 from worker.policy.source import Text
@@ -20,7 +21,6 @@ from worker.policy.source import Text
 ListKind: TypeAlias = Literal["keyword", "sha256", "md5", "domain", "url", "account", "phrase"]
 
 MAX_LIST_BYTES = 256 << 20  # about four million SHA-256 lines
-MAX_PATTERN_CHARS = 512  # a longer keyword is a text; fingerprints find those
 MAX_LIST_ERRORS = 5  # per list; a wrong file would print a wall otherwise
 
 _HEX_DIGITS = {"sha256": 64, "md5": 32}
@@ -68,6 +68,8 @@ def read_list(
         same = value if problem is not None or normal is None else normal(value)
         if problem is None and not same:
             problem = ("nothing is left of this entry when folded", "remove the line")
+        elif problem is None and kind == "keyword":
+            problem = _check_keyword(same)
         if problem is not None:
             errors.append(text.at_line(entry.line, entry.column, *problem))
         elif same in first:
@@ -133,8 +135,9 @@ _Problem: TypeAlias = tuple[str, str] | None
 
 
 def _check_keyword(value: str) -> _Problem:
-    if len(value) > MAX_PATTERN_CHARS:
-        what = f"{len(value)} characters; a keyword has at most {MAX_PATTERN_CHARS}"
+    size = len(value.encode())
+    if size > MAX_PATTERN_BYTES:
+        what = f"{size} bytes; a keyword has at most {MAX_PATTERN_BYTES}, folded or not"
         return what, "shorten it, or use a fingerprint of the text"
     return None
 

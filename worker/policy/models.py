@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from fastpath.checks import MAX_OVER_MS, MAX_WINDOWS
 from fastpath.spec import MIN_OVER_MS, TICKS, Boundary, FingerprintType
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -58,6 +59,12 @@ def parse_over(value: object) -> int:
             "over",
             "a window is at least 8 s long and a multiple of 8 ms, not {value}",
             {"value": value, "hint": "it is counted in eight ticks of whole milliseconds"},
+        )
+    if milliseconds > MAX_OVER_MS:
+        raise PydanticCustomError(
+            "over",
+            "a window is at most {days} days long, not {value}",
+            {"value": value, "days": MAX_OVER_MS // _UNITS_MS["d"]},
         )
     return milliseconds
 
@@ -189,7 +196,7 @@ class BundleModel(Strict):
     )
     exempt: ExemptModel = Field(default_factory=lambda: ExemptModel(accounts=None, phrases=None))
     lists: dict[CelName, ListModel] = Field(default_factory=dict)
-    windows: dict[CelName, WindowModel] = Field(default_factory=dict)
+    windows: dict[CelName, WindowModel] = Field(default_factory=dict, max_length=MAX_WINDOWS)
     ladders: dict[CelName, LadderModel] = Field(default_factory=dict)
     policies: dict[Id, PolicyModel] = Field(min_length=1)
     limits: LimitsModel = Field(default_factory=lambda: LimitsModel.model_validate({}))

@@ -31,6 +31,7 @@ _BOUNDS = {
     "less_than_equal": "be at most {le}",
     "too_short": "have at least {min_length} entry",
     "string_too_short": "not be empty",
+    "too_long": "have at most {max_length} entries",
     "string_too_long": "have at most {max_length} characters",
 }
 

@@ -23,6 +23,7 @@ MAX_YAML_NODES = 100_000  # after aliases are followed, so that nested aliases c
 MAX_YAML_DEPTH = 64  # the schema needs 6
 
 _ESCAPE_DIGITS = {"x": 2, "u": 4, "U": 8}
+_BANG_HINT = "quote a value that begins with `!`"
 _CORE_TAG = "tag:yaml.org,2002:"
 
 
@@ -113,6 +114,8 @@ class Document(Text):
             hint = "close it, or check the quotes inside"
         if error.problem and "\\t" in error.problem:
             hint = "indent with spaces"
+        if error.context == "while scanning an tag":
+            hint = _BANG_HINT
         if error.problem and error.problem.startswith("mapping values are not allowed"):
             hint = "quote a value that holds `: `"
         return self.at_index(mark.index if mark is not None else 0, message, hint)
@@ -177,7 +180,7 @@ class Document(Text):
         known = ("str", "int", "float", "bool", "null", "map", "seq", "timestamp")
         tag = str(node.tag)
         if tag not in {_CORE_TAG + name for name in known}:
-            raise self._refuse(node, f"tags such as `{tag}` are not used here", "remove the tag")
+            raise self._refuse(node, f"tags such as `{tag}` are not used here", _BANG_HINT)
 
     def _find(self, path: Path) -> Node:
         node: Node = self.root
