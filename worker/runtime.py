@@ -32,6 +32,7 @@ from worker.engine.scan import RESULTS, Pipeline, Scan
 from worker.engine.watchdog import Phase, Watchdog
 from worker.obs import logs
 from worker.obs.collector import Exposition, WorkerCollector
+from worker.obs.facts import Build, state_build, state_policy, state_topics
 from worker.obs.health import Health, HealthServer
 from worker.obs.instruments import Instruments
 from worker.policy.bundle import Bundle, load_bundle
@@ -44,7 +45,7 @@ from worker.transport.files import PostFile, ResultFolder
 from worker.transport.kafka.consumer import KafkaSource
 from worker.transport.kafka.loader import Loaded, Loader
 from worker.transport.kafka.producer import KafkaSink
-from worker.transport.kafka.topics import READS, Finding, Topics
+from worker.transport.kafka.topics import READS, WRITES, Finding, Topics
 from worker.transport.protocols import Sink, Source
 
 VERSION = version("weir")
@@ -297,7 +298,6 @@ def new_run(settings: Settings, name: StageName) -> StageRun:
 
 def _describe(settings: Settings, run: StageRun, bundle: Bundle) -> None:
     """Show what runs and what decides, so that pods that disagree are visible."""
-    act_after(settings) if run.name == "enforce" else None
     build = Build(VERSION, settings.screen.backend, f"kafka-python {version('kafka-python')}")
     state_build(run.instruments, build, settings)
     state_policy(run.instruments, bundle)
