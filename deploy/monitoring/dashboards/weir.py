@@ -319,13 +319,10 @@ ERRORS = Row(
             (Query(rate("weir_flags_total", "flag"), "{{flag}}"),),
         ),
         Panel(
-            "Slow paths",
-            "Posts read by the slow parser, by cause; posts with more matches than are kept.",
+            "Slow path",
+            "Posts that left the fast path for the slow parser.",
             "reqps",
-            (
-                Query(rate("weir_json_slow_total", "cause"), "{{cause}}"),
-                Query(rate("weir_matches_dropped_total", "stage"), "matches dropped"),
-            ),
+            (Query(rate("weir_json_slow_total", "stage"), "posts"),),
         ),
         Panel(
             "Late sightings",
