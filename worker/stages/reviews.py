@@ -184,7 +184,7 @@ class Reviews:
         return case
 
     def _restore(self, case: Case, step: int, ended: Iterable[str]) -> None:
-        """Say which actions end; each is ended once.
+        """Say which actions end.
 
         A later restore on the same finding counts up from its step, so that it is not taken for
         a repeat of the first and refused.
@@ -194,7 +194,7 @@ class Reviews:
         wanted = set(ended)
         ids = []
         for issued in case.finding.issued:
-            if issued.action_id in wanted and not issued.undone:
+            if issued.action_id in wanted:
                 issued.undone = True
                 ids.append(issued.action_id)
         self._judge.issue(case, Decided("restore", step, supersedes=tuple(ids)))
