@@ -77,7 +77,7 @@ class Correlate(Scripted):
 class Enforce(Scripted):
     def judge(self, offset: int, record: dict[str, object]) -> list[Output]:
         value = orjson.dumps({"signal": offset, **record})
-        shadow = orjson.dumps({"policy": "p", "rule_ids": [record["rule"]]})
+        shadow = orjson.dumps({"rule_ids": [f"p/{record['rule']}"]})
         return [
             Output(offset, 0, "actions.warn", b"a", value),
             Output(offset, 0, "shadow", b"a", shadow),

@@ -164,9 +164,8 @@ class Pipeline:
 
     def _write_shadow(self, value: bytes) -> None:
         self._write("shadow", value)
-        action = orjson.loads(value)
-        for rule in action["rule_ids"]:
-            self.tally.shadow[f"{action['policy']}/{rule}"] += 1
+        action = orjson.loads(value)  # rule_ids are policy/rule
+        self.tally.shadow.update(action["rule_ids"])
 
     def _write_dead_letter(self, output: Output) -> None:
         headers = dict(output.headers)

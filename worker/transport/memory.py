@@ -265,15 +265,18 @@ class MemorySource:
         return None if position is None else self._broker.log(partition).end - position
 
     def close(self, timeout_s: float) -> None:
-        """Leave quietly: a static member stays in its group until `leave`."""
+        """Leave quietly: a static member stays in its group until it is evicted."""
         del timeout_s
 
-    def leave(self) -> None:
-        """Drop out of the group, as the broker does once the session has timed out."""
+    def evict(self) -> None:
+        """Drop out of the group, as happens when a session times out; a poll joins it again."""
         self._group.members = [member for member in self._group.members if member is not self]
         self._group.generation += 1
 
     def _join(self) -> None:
+        if self not in self._group.members:
+            self._group.members.append(self)
+            self._group.generation += 1
         members = sorted(self._group.members, key=lambda member: member.instance)
         place = members.index(self)
         self._generation = self._group.generation

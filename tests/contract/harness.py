@@ -1,0 +1,245 @@
+"""Give the contract tests one handle on every transport."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import MemberToRemove, NewTopic
+
+from fastpath.records import BatchView
+from worker.settings import KafkaSettings, Settings
+from worker.transport.files import PostFile, ResultFolder
+from worker.transport.kafka.consumer import KafkaSource
+from worker.transport.kafka.producer import KafkaSink
+from worker.transport.memory import MemoryBroker, MemorySink, MemorySource
+from worker.transport.protocols import Partition, Polled, Sink, Source
+
+DEADLINE_S = 30.0
+
+
+class Deadline:
+    """Fail a wait that takes longer than anything here may."""
+
+    def __init__(self) -> None:
+        self._end = time.monotonic() + DEADLINE_S
+
+    def check(self, what: str) -> None:
+        assert time.monotonic() < self._end, f"{what} took longer than {DEADLINE_S} s"
+
+
+class Reader(Protocol):
+    """Name what every transport that is read from has."""
+
+    def poll(self, timeout_s: float, max_records: int) -> Polled: ...
+
+    def close(self, timeout_s: float) -> None: ...
+
+
+class Pipe(Protocol):
+    """Write to one partition and read it back."""
+
+    topic: str
+
+    def sink(self) -> Sink: ...
+
+    def reader(self) -> Reader: ...
+
+    def publish(self) -> None:
+        """Make readable what the sink flushed, where that takes a step of its own."""
+
+
+class FilesPipe:
+    """Write a file of a result folder and read it."""
+
+    topic = "posts"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = ResultFolder(folder, (self.topic,))
+
+    def sink(self) -> Sink:
+        return self._folder
+
+    def publish(self) -> None:
+        self._folder.publish(b"{}\n")
+
+    def reader(self) -> Reader:
+        return PostFile(str(self._folder.path(self.topic)), chunk_bytes=64)
+
+    def close(self) -> None:
+        self._folder.close()
+
+
+class Cluster(Protocol):
+    """Hold topics and groups, of memory or of Kafka."""
+
+    topic: str  # made with `partitions`
+
+    def append(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        time: int = 0,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> None: ...
+
+    def source(self, instance: str = "0") -> Source: ...
+
+    def sink(self) -> Sink: ...
+
+    def evict(self, source: Source) -> None:
+        """Take a member out of its group, as happens when its session times out."""
+
+
+class ClusterPipe:
+    """Use the one partition of a cluster as a pipe."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.topic = cluster.topic
+        self._cluster = cluster
+
+    def sink(self) -> Sink:
+        return self._cluster.sink()
+
+    def publish(self) -> None:
+        pass
+
+    def reader(self) -> Reader:
+        source = self._cluster.source()
+        begin(source)
+        return source
+
+
+class MemoryCluster:
+    """Keep one topic in memory."""
+
+    def __init__(self, partitions: int) -> None:
+        self.topic = "posts"
+        self._broker = MemoryBroker({self.topic: partitions})
+
+    def append(self, key: bytes | None, value: bytes | None, **more: Any) -> None:
+        self._broker.append(self.topic, key, value, **more)
+
+    def source(self, instance: str = "0") -> Source:
+        return MemorySource(self._broker, "readers", (self.topic,), instance)
+
+    def sink(self) -> Sink:
+        return MemorySink(self._broker)
+
+    def evict(self, source: Source) -> None:
+        assert isinstance(source, MemorySource)
+        source.evict()
+
+
+class KafkaCluster:
+    """Make one topic on a real broker; everything is closed by `close`."""
+
+    def __init__(self, servers: str, partitions: int) -> None:
+        self.topic = f"posts-{uuid4().hex[:12]}"
+        self._servers = servers
+        self._namespace = f"weir-{uuid4().hex[:12]}"
+        self._opened: list[Callable[[], None]] = []
+        admin = KafkaAdminClient(bootstrap_servers=servers)
+        admin.create_topics([NewTopic(self.topic, partitions, 1)])
+        admin.close()
+        self._producer = KafkaProducer(bootstrap_servers=servers)
+        self._opened.append(self._producer.close)
+
+    def append(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        time: int = 0,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> None:
+        self._producer.send(
+            self.topic,
+            value,
+            key=key,
+            partition=partition,
+            timestamp_ms=time,
+            headers=list(headers),
+        ).get(DEADLINE_S)
+
+    def source(self, instance: str = "0") -> Source:
+        source = KafkaSource(self._settings(instance), "screen", (self.topic,))
+        self._opened.append(lambda: source.close(5))
+        return source
+
+    def sink(self) -> Sink:
+        sink = KafkaSink(self._settings("sink"), "screen")
+        self._opened.append(lambda: sink.close(5))
+        return sink
+
+    def evict(self, source: Source) -> None:
+        """Take a member out of its group by the broker's own hand."""
+        assert isinstance(source, KafkaSource)
+        admin = KafkaAdminClient(bootstrap_servers=self._servers)
+        member = MemberToRemove(group_instance_id=source._settings.slot)
+        admin.remove_group_members(f"{self._namespace}.screen", [member])
+        admin.close()
+
+    def close(self) -> None:
+        for close in reversed(self._opened):
+            close()
+
+    def _settings(self, instance: str) -> Settings:
+        kafka = KafkaSettings(
+            bootstrap_servers=(self._servers,),
+            namespace=self._namespace,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=300,  # a rebalance is noticed at a heartbeat
+            max_block_ms=2_000,
+        )
+        return Settings(slot=instance, kafka=kafka)
+
+
+def begin(source: Source) -> None:
+    """Poll until partitions are assigned, then read each from its beginning."""
+    deadline = Deadline()
+    while not source.assigned():
+        deadline.check("joining the group")
+        source.poll(0.1, 1)
+    rewind(source)
+
+
+def rewind(source: Source) -> None:
+    """Seek what is assigned to its beginning and resume it."""
+    for partition, first in source.beginnings(source.assigned(), 10).items():
+        source.seek(partition, first)
+    source.resume(source.assigned())
+
+
+def read(reader: Reader, count: int, max_records: int = 1_000) -> list[BatchView]:
+    """Poll until `count` records came."""
+    deadline = Deadline()
+    views: list[BatchView] = []
+    while sum(len(view) for view in views) < count:
+        deadline.check(f"reading {count} records")
+        for item in reader.poll(0.1, max_records).items:
+            assert isinstance(item, BatchView)
+            views.append(item)
+    return views
+
+
+def values(views: list[BatchView]) -> list[bytes | None]:
+    """List values in the order in which they were read."""
+    return [view.value(i) for view in views for i in range(len(view))]
+
+
+def offsets(views: list[BatchView]) -> list[int]:
+    """List offsets in the order in which they were read."""
+    return [view.offset(i) for view in views for i in range(len(view))]
+
+
+def partitions(topic: str, *numbers: int) -> list[Partition]:
+    """Name partitions of one topic."""
+    return [Partition(topic, number) for number in numbers]

@@ -1,0 +1,117 @@
+"""Declare the options that several commands share, and read their values."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from worker.domain.errors import ConfigError
+from worker.settings import parse_duration, parse_time
+
+
+class Preset(StrEnum):
+    """Name the forms of a post that need no field map."""
+
+    GENERIC = "generic"
+    TWITTER_V1 = "twitter_v1"
+    TWITTER_V2 = "twitter_v2"
+    MASTODON = "mastodon"
+    BLUESKY_JETSTREAM = "bluesky_jetstream"
+    OSPREY = "osprey"
+
+
+def parse_act_after(text: str) -> str:
+    """Check `--act-after`: a time or none; the text itself is what settings take."""
+    if text != "none":
+        try:
+            parse_time(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r}: {error}, or none") from None
+    return text
+
+
+def parse_lateness(text: str) -> str:
+    """Check a duration; the text itself is what settings take."""
+    try:
+        parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from None
+    return text
+
+
+BundleOption = Annotated[
+    Path, typer.Option("--bundle", metavar="DIR", help="Folder of the policy bundle.")
+]
+PresetOption = Annotated[Preset, typer.Option("--preset", help="Form of the posts in the file.")]
+FieldMapOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--field-map",
+        metavar="FILE",
+        help="JSON or YAML: where each field of a post stands, instead of a preset.",
+    ),
+]
+DeploymentKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--deployment-key-file",
+        metavar="FILE",
+        help="Key of the action ids, 64 hex digits; [dim]default: the published scan key[/].",
+    ),
+]
+ActAfterOption = Annotated[
+    str,
+    typer.Option(
+        "--act-after",
+        metavar="TIME|none",
+        parser=parse_act_after,
+        help="Decisions on posts older than this become reviews.",
+    ),
+]
+LatenessOption = Annotated[
+    str,
+    typer.Option(
+        "--correlate-lateness",
+        metavar="DURATION",
+        parser=parse_lateness,
+        help="How far behind the newest post a sighting still counts.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar="WEIR_CONFIG",
+        help="Settings as YAML; flags and WEIR_ variables come first.",
+    ),
+]
+
+
+def read_field_map(file: Path | None, preset: Preset) -> dict[str, object] | None:
+    """Read a field map, JSON or YAML: field of a canonical post to one JSON pointer or several.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no mapping; or a preset was given as well.
+    """
+    if file is None:
+        return None
+    if preset is not Preset.GENERIC:
+        raise ConfigError(f"--field-map {file} and --preset {preset}: give one of the two")
+    try:
+        document = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--field-map {file}: {error.strerror}") from None
+    except (UnicodeDecodeError, YAMLError) as error:
+        raise ConfigError(f"--field-map {file}: neither JSON nor YAML: {error}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(
+            f"--field-map {file}: expected fields and JSON pointers such as "
+            f"{{id: /status/id, account.id: /user/id}}, found {type(document).__name__}"
+        )
+    return {str(name): pointers for name, pointers in document.items()}
