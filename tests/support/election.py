@@ -17,6 +17,22 @@ from pathlib import Path
 from tests.support.requirements import require_shared
 from tests.support.url_campaign_oracle import Share, Signal, campaign_signals
 
+BUNDLE = """\
+name: url-campaign
+revision: 1
+enforcement: live
+windows:
+  shares_60s: {per: url, count: distinct_accounts, over: 60s}
+policies:
+  coordination:
+    clause: https://example.org/rules#coordination
+    rules:
+      - id: five-accounts
+        on: campaign
+        of: url
+        when: windows.shares_60s >= 5
+        post_action: label
+"""
 CSV_NAME = "data/german_elections_2021.csv.gz"
 
 
@@ -73,6 +89,13 @@ def write_election_posts(path: Path) -> int:
     lines = [json.dumps(post, separators=(",", ":")) for post in election_posts()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return len(lines)
+
+
+def write_election_bundle(folder: Path) -> Path:
+    """Write the bundle whose one rule is the one that the oracle answers; return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bundle.yaml").write_text(BUNDLE, encoding="utf-8")
+    return folder
 
 
 def image_digest(phash_id: str) -> str:
