@@ -170,6 +170,30 @@ def test_a_list_outside_the_bundle_is_refused_through_a_link_too(tmp_path: Path)
     assert "link out of the bundle" in found.message
 
 
+def test_links_in_a_loop_and_folders_are_no_lists(tmp_path: Path) -> None:
+    names = {"lists/domains.txt": None, "lists/links.txt": None}
+    folder = write_bundle(tmp_path / "bundle", files=names)
+    (folder / "lists" / "domains.txt").symlink_to(folder / "lists" / "domains.txt")
+    (folder / "lists" / "links.txt").mkdir()
+    found = [each.message for each in check_bundle(folder).diagnostics]
+    assert len(found) == 2
+    assert "lists/domains.txt" in found[0]
+    assert "lists/links.txt` cannot be read" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("lanes", "kept"), [("folded", 1), ("raw", 3), ("raw, folded", 3), ("folded, raw", 3)]
+)
+def test_keywords_that_fold_alike_stay_apart_in_the_raw_lane(
+    tmp_path: Path, lanes: str, kept: int
+) -> None:
+    files = {"lists/incitement.txt": "Stop\nstop\nSTOP\nstop\n"}
+    report = check_bundle(write_bundle(tmp_path, {"lanes: [folded]": f"lanes: [{lanes}]"}, files))
+    assert report.bundle is not None
+    assert len(report.bundle.keyword_lists[0].patterns) == kept
+    assert len(report.warnings) == 4 - kept
+
+
 def test_nested_aliases_do_not_explode(tmp_path: Path) -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     for name, before in zip("bcdefgh", "abcdefg", strict=True):

@@ -105,7 +105,7 @@ class Assembly:
             lanes = tuple(model.lanes or ("folded",))
             if len(set(lanes)) < len(lanes):
                 self.error((*path, "lanes"), "a lane is given twice", "keep one of the two")
-            normal = str if lanes == ("raw",) else _folded
+            normal = _NORMAL_KEYWORD["folded" in lanes, "raw" in lanes]
             patterns = self._entries((*path, "file"), model.file, "keyword", normal)
             boundary = model.boundary or "word"
             self.keyword_lists.append(KeywordList(name, patterns, lanes, boundary))
@@ -363,6 +363,17 @@ def _canonical(url: str) -> tuple[str, str]:
     return canonical.decode(), host.decode()
 
 
+def _folds(entry: str) -> str:
+    """Keep an entry apart from those that fold alike; give "" where it folds to nothing."""
+    return entry if _folded(entry) else ""
+
+
+# Under which form two keywords are the same, by the lanes that are searched (folded, raw).
+_NORMAL_KEYWORD: dict[tuple[bool, bool], Callable[[str], str]] = {
+    (True, False): _folded,
+    (True, True): _folds,
+    (False, True): str,
+}
 _NORMAL: dict[str, Callable[[str], str] | None] = {
     "sha256": None,
     "md5": None,

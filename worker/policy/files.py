@@ -57,6 +57,8 @@ class BundleFiles:
             return path.read_bytes()
         except FileNotFoundError:
             raise FileRefused(f"there is no file `{key}`", self._similar(key)) from None
+        except RuntimeError:  # what Path.resolve() of Python 3.11 and 3.12 raises for a loop
+            raise FileRefused(f"`{key}` is a link to itself", "replace it by a file") from None
         except OSError as error:
             raise FileRefused(f"`{key}` cannot be read: {error.strerror}", "") from None
 
