@@ -35,7 +35,7 @@ def _bundle() -> Bundle:
                 "{per: text, count: distinct_accounts, over: 160s}"
             ),
             "windows.copies_10m >= 20": "windows.copies_10m >= 3",
-            "windows.copies_1h > 50": "windows.copies_1h > 3 || fingerprint.sightings >= 9",
+            "windows.copies_1h > 50": "windows.copies_1h > 6 || fingerprint.sightings >= 9",
             "windows.device_24h > 5": "windows.device_24h >= 1",
         }
     )
@@ -45,7 +45,7 @@ BUNDLE = _bundle()
 # (rule, type, length, accounts at least, sightings at least, young accounts only)
 RULES = [
     ("coordination/copypasta", "text", OVER_MS, 3, 10**9, True),
-    ("coordination/slow", "text", 2 * OVER_MS, 4, 9, False),
+    ("coordination/slow", "text", 2 * OVER_MS, 7, 9, False),
     ("coordination/farm", "device", DAY, 1, 10**9, False),
 ]
 
@@ -238,8 +238,25 @@ def test_a_crowded_fingerprint_of_few_accounts_stays_below_the_threshold(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runs, "EXACT_SIGHTINGS", 64)
-    outputs, _, _ = run_in_records(many(300, accounts=2), [50] * 6)
+    crowd = many(300, accounts=2)
+    outputs, _, _ = run_in_records(crowd, [50] * 6)
     assert not [m for m in members(outputs) if m[0] == "coordination/copypasta"]
+    third = crowd[0]._replace(account="third", post="last")
+    outputs, _, _ = run_in_records([*crowd, third], [50] * 7)
+    assert [m[3:] for m in members(outputs) if m[0] == "coordination/copypasta"] == [
+        ("third", "last")
+    ]
+    campaigns = [orjson.loads(o.value or b"") for o in outputs if o.topic == "campaigns"]
+    opened = next(c for c in campaigns if c["rule"] == "copypasta")
+    assert (opened["members"], opened["sketch"]) == (["third"], True)
+
+
+def test_an_account_of_unknown_age_stays_so_while_its_sighting_waits_alone() -> None:
+    found = [s._replace(account_created_at=None) for s in many(3)]
+    outputs, _, _ = run_in_records(found, [1] * 3)
+    assert len([m for m in members(outputs) if m[0] == "coordination/copypasta"]) == 3
+    signals = [orjson.loads(o.value or b"") for o in outputs if o.topic == "signals"]
+    assert {r["account"]["created_at"] for r in signals} == {None}
 
 
 def test_a_campaign_record_names_its_first_run_and_its_members() -> None:
@@ -316,6 +333,44 @@ def test_a_record_that_does_not_unpack_is_set_aside_whole() -> None:
     assert headers["weir.dlq.disposition"] == b"systemic"
     assert headers["weir.dlq.offset"] == b"0"
     assert len(members(outputs)) == 3
+
+
+def at_ticks(*seen: tuple[str, int]) -> list[Sighting]:
+    return [
+        many(1)[0]._replace(account=account, post=f"p{i}", time=tick * TICK_MS, offset=i)
+        for i, (account, tick) in enumerate(seen)
+    ]
+
+
+def test_retiring_an_old_tick_forgets_no_newer_one_of_the_account() -> None:
+    found = at_ticks(("u", 0), ("u", 5), ("v", 5), ("w", 9), ("u", 9))
+    outputs, _, _ = run_in_records(found[:3] + found[4:], [1] * 4, 0)
+    assert members(outputs) == []  # two accounts, one of them seen in two ticks of the run
+    outputs, _, _ = run_in_records(found, [1] * 5, 0)
+    assert {m[4] for m in members(outputs)} == {"p1", "p2", "p3", "p4"}
+
+
+def test_sightings_are_counted_run_by_run() -> None:
+    """Nine sightings of two accounts, but no 160 s hold them all."""
+    apart = [("u", tick) for tick in (0, 2, 4, 6, 8)] + [("v", tick) for tick in (18, 20, 22, 24)]
+    assert members(run_in_records(at_ticks(*apart), [1] * 9)[0]) == []
+    close = [(name, tick) for name in "uv" for tick in (0, 2, 4, 6, 8)]
+    assert len(members(run_in_records(at_ticks(*close), [1] * 10)[0])) == 10
+
+
+def test_counting_is_exact_again_once_the_crowd_has_retired(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "EXACT_SIGHTINGS", 64)
+    again = at_ticks(("x", 10), ("y", 10), ("z", 10))
+    outputs, _, _ = run_in_records([*many(100), *again], [1] * 103, 0)
+    signals = [orjson.loads(o.value or b"") for o in outputs if o.topic == "signals"]
+    copies = [r for r in signals if r["rule"] == "copypasta" and r["account"]["id"] in "xyz"]
+    assert len(copies) == 3
+    assert not any(r["evidence"]["campaign"]["sketch"] for r in copies)
+    # The longer run of the other rule still holds the crowd.
+    slow = [r for r in signals if r["rule"] == "slow" and r["account"]["id"] in "xyz"]
+    assert [r["evidence"]["campaign"]["sketch"] for r in slow] == [True] * 3
 
 
 def test_hostile_times_can_be_written() -> None:
