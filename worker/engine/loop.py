@@ -400,11 +400,11 @@ class Engine:
         return self._deadline.share(at_most_s=shutdown.flush_ms / 1000, reserve_s=reserve)
 
     def _adapt(self, records: int, seconds: float) -> None:
-        """Take as many records a turn as keep a step well below SLICE_MS."""
-        most = self._settings.kafka.max_poll_records
-        if seconds > SLICE_MS / 2000:
-            self._max_records = max(min(records, self._max_records) // 2, MIN_RECORDS)
-        elif seconds < SLICE_MS / 8000 and records >= self._max_records:
+        """Take as many records a turn as keep a step at half of SLICE_MS."""
+        most, aim_s = self._settings.kafka.max_poll_records, SLICE_MS / 2000
+        if seconds > aim_s:
+            self._max_records = max(int(records * aim_s / seconds), MIN_RECORDS)
+        elif seconds < aim_s / 4 and records >= self._max_records:
             self._max_records = min(self._max_records * 2, most)
 
     def _report(self) -> None:

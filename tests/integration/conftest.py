@@ -1,0 +1,39 @@
+"""Start one broker for the session, and a deployment of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.broker import serving
+from tests.support import requirements
+from tests.support.deployment import ROOT, Deployment
+
+EXAMPLE = ROOT / "deploy" / "example"
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    requirements.require("java")
+    requirements.require("mvn")
+    with serving() as servers:
+        yield servers
+
+
+@pytest.fixture
+def deploy(kafka_servers: str, tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
+    """Give a maker of deployments with topics; their processes end with the test."""
+    made: list[Deployment] = []
+
+    def make(bundle: Path = EXAMPLE / "bundle", **options: Any) -> Deployment:
+        deployment = Deployment(kafka_servers, tmp_path / f"d{len(made)}", bundle, **options)
+        made.append(deployment)
+        deployment.create()
+        return deployment
+
+    yield make
+    for deployment in made:
+        deployment.close()
