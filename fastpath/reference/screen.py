@@ -56,6 +56,11 @@ class ScreenState:
     partition: int
     windows: AccountWindows
 
+    @property
+    def accounts(self) -> int:
+        """Return the number of accounts held."""
+        return len(self.windows.accounts)
+
 
 @dataclass(frozen=True, slots=True)
 class _Text:

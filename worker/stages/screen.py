@@ -98,9 +98,8 @@ class ScreenStage:
         return ScreenTable(partition, self._screen.new_state(partition, self._placement_seed))
 
     def entries(self, table: ScreenTable) -> Mapping[str, int]:
-        """Count nothing: the compiled screen counts its own windows."""
-        del table
-        return {}
+        """Count the accounts whose windows are in memory."""
+        return {"accounts": table.state.accounts}
 
     def step(self, table: ScreenTable | None, view: BatchView) -> list[Output]:
         """Judge posts, or forward reviews or receipts; table is None for the latter two."""
