@@ -1,8 +1,8 @@
-"""End every run with what this machine could not test; compare and refresh golden files."""
+"""Share one broker and golden files among the tests; end with what could not be tested."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{name} differs from what is recorded"
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    """Give the address of a real Apache Kafka on loopback."""
+    requirements.require("java")
+    requirements.require("mvn")
+    from deploy.local.broker import serving
+
+    with serving() as servers:
+        yield servers
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
