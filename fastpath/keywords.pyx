@@ -267,7 +267,7 @@ cdef inline bint at_boundaries(const Lane* lane, const Output* output, uint32_t 
     cdef uint32_t start = end - output.size
     if output.test_start and start and word_at(lane, start - 1):
         return False
-    return not (output.test_end and end < lane.size and word_at(lane, end))
+    return not (output.test_end and word_at(lane, end))
 
 
 cdef struct Post:               # what is known of the post at hand

@@ -26,7 +26,7 @@ cdef struct Lane:
     const uint8_t* data         # UTF-8 in the arena, or the text itself; never NULL once made
     uint32_t size               # bytes
     const uint8_t* word         # bitset: bit i & 7 of byte i >> 3 is set where lane byte i
-    #                             belongs to a word character; readable up to bit `size`
+    #                             belongs to a word character; bit `size` is readable and 0
     const uint8_t* source       # the text the lane was made from; must outlive the lane
     uint32_t source_size
     uint32_t marks_dropped      # non-starters beyond the 30th in a row

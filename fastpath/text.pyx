@@ -75,25 +75,26 @@ cdef inline uint32_t decode(const uint8_t* at, uint32_t* length) noexcept nogil:
     )
 
 
-cdef inline uint32_t encode(uint32_t code_point, uint8_t* at) noexcept nogil:
-    """Write one code point as UTF-8 into 4 bytes and return its length."""
+cdef inline uint32_t encoded_length(uint32_t code_point) noexcept nogil:
+    return 1 + (code_point >= 0x80) + (code_point >= 0x800) + (code_point >= 0x10000)
+
+
+cdef inline void encode(uint32_t code_point, uint8_t* at) noexcept nogil:
+    """Write one code point as UTF-8."""
     if code_point < 0x80:
         at[0] = <uint8_t> code_point
-        return 1
-    if code_point < 0x800:
+    elif code_point < 0x800:
         at[0] = <uint8_t> (0xC0 | code_point >> 6)
         at[1] = <uint8_t> (0x80 | (code_point & 0x3F))
-        return 2
-    if code_point < 0x10000:
+    elif code_point < 0x10000:
         at[0] = <uint8_t> (0xE0 | code_point >> 12)
         at[1] = <uint8_t> (0x80 | (code_point >> 6 & 0x3F))
         at[2] = <uint8_t> (0x80 | (code_point & 0x3F))
-        return 3
-    at[0] = <uint8_t> (0xF0 | code_point >> 18)
-    at[1] = <uint8_t> (0x80 | (code_point >> 12 & 0x3F))
-    at[2] = <uint8_t> (0x80 | (code_point >> 6 & 0x3F))
-    at[3] = <uint8_t> (0x80 | (code_point & 0x3F))
-    return 4
+    else:
+        at[0] = <uint8_t> (0xF0 | code_point >> 18)
+        at[1] = <uint8_t> (0x80 | (code_point >> 12 & 0x3F))
+        at[2] = <uint8_t> (0x80 | (code_point >> 6 & 0x3F))
+        at[3] = <uint8_t> (0x80 | (code_point & 0x3F))
 
 
 cdef inline uint32_t entry_of(uint32_t code_point) noexcept nogil:
@@ -160,15 +161,14 @@ cdef inline void set_word_bits(uint8_t* word, uint32_t at, uint32_t bits) noexce
 
 cdef inline void put(Writer* w, uint32_t item, uint32_t start, uint32_t end) noexcept nogil:
     """Append the code point of an item that came from source code points [start, end)."""
-    cdef uint8_t encoded[4]
-    cdef uint32_t length = encode(item & ITEM_CODE_POINT, encoded)
+    cdef uint32_t code_point = item & ITEM_CODE_POINT
+    cdef uint32_t length = encoded_length(code_point)
     cdef uint32_t i
     w.work += 1
     if w.full or length > w.limit - w.size:
         w.full = True
         return
-    for i in range(length):
-        w.out[w.size + i] = encoded[i]
+    encode(code_point, w.out + w.size)
     if item & ITEM_WORD:
         set_word_bits(w.word, w.size, (1u << length) - 1)
     if w.map_start != NULL:
@@ -295,18 +295,25 @@ cdef void join_marks(Folding* f) noexcept nogil:
     f.held = kept
 
 
-cdef void flush(Folding* f) noexcept nogil:
-    """Write the starter and its marks."""
+cdef void put_marks(Folding* f) noexcept nogil:
+    """Write the starter and the marks that could not join it."""
     cdef uint32_t i
-    if f.held:
-        join_marks(f)
+    join_marks(f)
     if f.starter:
         put(&f.w, f.starter, f.start, f.end)
     for i in range(f.held):
         put(&f.w, f.marks[i], f.start, f.end)
+    f.held = 0
+
+
+cdef inline void flush(Folding* f) noexcept nogil:
+    """Write the starter and its marks."""
+    if f.held:
+        put_marks(f)
+    elif f.starter:
+        put(&f.w, f.starter, f.start, f.end)
     f.starter = 0
     f.unjoined_size = 0
-    f.held = 0
 
 
 cdef inline void begin(Folding* f, uint32_t item, uint32_t source) noexcept nogil:
@@ -364,9 +371,22 @@ cdef void take(Folding* f, uint32_t item, uint32_t source) noexcept nogil:
     begin(f, item, source)
 
 
-cdef void take_code_point(Folding* f, uint32_t code_point, uint32_t source) noexcept nogil:
-    """Map one source code point and take what it becomes."""
+cdef inline void take_code_point(
+    Folding* f, uint32_t code_point, uint32_t source
+) noexcept nogil:
+    """Take one source code point; the most common kind, a starter that stays, at once."""
     cdef uint32_t entry = entry_of(code_point)
+    if entry & ~<uint32_t> ENTRY_CLASSES:
+        take_mapped(f, code_point, entry, source)
+    else:
+        flush(f)
+        begin(f, code_point | (ITEM_WORD if entry & CLASS_WORD else 0), source)
+
+
+cdef void take_mapped(
+    Folding* f, uint32_t code_point, uint32_t entry, uint32_t source
+) noexcept nogil:
+    """Map one source code point and take what it becomes."""
     cdef uint32_t kind = entry >> 8 & 3
     cdef uint32_t length = entry >> 10 & 0xFF
     cdef const uint32_t* items = &unicode_pool[entry >> 18]
