@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from deploy.monitoring.dashboards import weir as dashboard
 from tests.deploy.conftest import MONITORING, ROOT
 from tests.support.promql import dashboard_queries, metric_names, rule_expressions
 from tests.support.requirements import require
+from worker.domain.dead_letter import Reason
 from worker.obs import document
+from worker.obs.logs import EVENTS
 from worker.obs.names import METRICS
+from worker.settings_load import load_settings
 
 RULES = MONITORING / "rules" / "weir.yml"
 TESTS = MONITORING / "tests" / "weir_test.yml"
@@ -94,6 +98,33 @@ def test_a_runbook_names_only_metrics_that_exist() -> None:
     for page in RUNBOOKS.glob("*.md"):
         for name in re.findall(r"\bweir_[a-z_]+\b", page.read_text(encoding="utf-8")):
             assert name.removesuffix("_bucket") in METRICS, f"{page.name}: {name}"
+
+
+def test_a_runbook_names_only_log_events_that_exist() -> None:
+    settings = {path.rsplit(".", 1)[-1] for path in setting_paths()}
+    reasons = {each.value for each in Reason} | {"systemic", "committed"}
+    for page in RUNBOOKS.glob("*.md"):
+        for word in re.findall(r"`([a-z]+_[a-z_]+)`", page.read_text(encoding="utf-8")):
+            known = word in EVENTS or word in METRICS or word in settings or word in reasons
+            assert known or word in {"action_id"}, f"{page.name}: {word}"
+
+
+def test_a_runbook_names_only_settings_that_exist() -> None:
+    groups = {path.partition(".")[0] for path in setting_paths() if "." in path}
+    pattern = re.compile(rf"`((?:{'|'.join(groups)})\.[a-z_.]+)[:`]")
+    found = [
+        (page.name, path)
+        for page in RUNBOOKS.glob("*.md")
+        for path in pattern.findall(page.read_text(encoding="utf-8"))
+    ]
+    assert found
+    for name, path in found:
+        assert path in setting_paths(), f"{name}: {path}"
+
+
+@cache
+def setting_paths() -> frozenset[str]:
+    return frozenset(load_settings().origins)
 
 
 @pytest.mark.parametrize("expression", rule_expressions(RULES))

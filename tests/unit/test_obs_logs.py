@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
-from worker.obs.logs import Log, configure
+from worker.obs.logs import EVENTS, FIELDS, Log, configure
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def parsed(stream: io.StringIO) -> list[dict[str, object]]:
 def test_one_json_line_per_event_with_what_was_bound(lines: io.StringIO) -> None:
     log = Log(stage="screen", slot="weir-screen-0")
     log.info("partition_restored", topic="posts", partition=3, seconds=1.5)
-    log.error("fuse_opened", topic="posts", partition=3)
+    log.error("stopped_for_a_person", code=72)
     first, second = parsed(lines)
     assert first.pop("time")
     assert first == {
@@ -54,7 +56,7 @@ def test_an_unknown_event_or_field_is_refused(lines: io.StringIO) -> None:
     with pytest.raises(ValueError, match="'post_seen' is not an event"):
         Log().info("post_seen")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"\['text'\]"):
-        Log().info("group_joined", text="canary phrase")
+        Log().info("partitions_assigned", text="canary phrase")
     with pytest.raises(ValueError, match=r"\['text'\]"):
         Log(text="canary phrase")
     assert lines.getvalue() == ""
@@ -79,3 +81,23 @@ def test_a_client_traceback_shows_its_kind_alone(lines: io.StringIO) -> None:
     (line,) = parsed(lines)
     assert line["exception"] == "UnicodeDecodeError"
     assert "canary" not in lines.getvalue()
+
+
+def calls() -> Iterator[ast.Call]:
+    for source in (Path(__file__).resolve().parents[2] / "worker").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield node
+
+
+def test_every_event_and_field_of_the_lists_is_written_somewhere() -> None:
+    """An event nobody writes is a promise nobody keeps."""
+    written = {
+        argument.value
+        for call in calls()
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    }
+    assert EVENTS - {"client"} <= written
+    fields = {keyword.arg for call in calls() for keyword in call.keywords}
+    assert FIELDS - fields == {"exception"}  # both are set for records of the client

@@ -19,24 +19,12 @@ Event: TypeAlias = Literal[
     "worker_stopped",
     "stopped_for_a_person",
     "policy_activated",
-    "policy_refused",
     "not_durable",
-    "group_joined",
     "partitions_assigned",
-    "partitions_revoked",
-    "partition_restoring",
     "partition_restored",
     "commit_refused",
-    "commit_failed",
     "records_quarantined",
-    "record_dead_lettered",
-    "fuse_opened",
-    "breaker_opened",
-    "fetch_paused",
-    "fetch_resumed",
     "broker_unavailable",
-    "broker_available",
-    "loop_stuck",
     "client",  # a record of the Kafka client's own logging
     "failed",  # an exception that ends the process
 ]
@@ -46,9 +34,8 @@ EVENTS: Final[frozenset[str]] = frozenset(get_args(Event))
 FIELDS: Final[frozenset[str]] = frozenset(
     {
         *("stage", "slot", "topic", "partition", "offset", "partitions", "group"),
-        *("account", "digest", "policy", "revision", "enforcement"),  # account: keyed hash
-        *("reason", "disposition", "kind", "count", "records", "seconds", "lag", "code"),
-        *("message", "version", "backend", "port", "start", "exception", "stack", "durability"),
+        *("digest", "policy", "revision", "enforcement", "durability"),
+        *("reason", "records", "seconds", "code", "message", "version", "port", "exception"),
     }
 )
 # The client logs record contents at DEBUG, so its loggers never go below INFO.

@@ -44,7 +44,6 @@ GaugeName: TypeAlias = Literal[
     "weir_durability_production",
     "weir_consumer_lag_messages",
     "weir_partitions_assigned",
-    "weir_partitions_paused",
     "weir_partitions_restoring",
     "weir_state_entries",
     "weir_fuse_open",
@@ -70,7 +69,7 @@ Hop: TypeAlias = Literal["post_to_signal", "post_to_action"]
 HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
 Part: TypeAlias = Literal["core"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
-CommitOutcome: TypeAlias = Literal["committed", "fenced", "failed"]
+CommitOutcome: TypeAlias = Literal["committed", "fenced"]
 COMMIT_OUTCOMES: Final[tuple[CommitOutcome, ...]] = get_args(CommitOutcome)
 ActionKind: TypeAlias = Literal[
     "label", "limit", "remove", "warn", "lock", "suspend", "review", "restore"
@@ -171,7 +170,6 @@ _TABLE: Final[dict[MetricName, Metric]] = {
     ),
     "weir_loop_turn_age_seconds": Metric("age", (), "Since the loop last turned."),
     "weir_partitions_assigned": Metric("gauge", (), "Input partitions owned.", _NONE),
-    "weir_partitions_paused": Metric("gauge", (), "Owned partitions not fetched now.", _NONE),
     "weir_partitions_restoring": Metric(
         "gauge", (), "Owned partitions whose state is not rebuilt yet.", _NONE
     ),
@@ -186,7 +184,7 @@ _TABLE: Final[dict[MetricName, Metric]] = {
     "weir_commits_total": Metric(
         "counter",
         ("outcome",),
-        "Offset commits: done, refused because the partition moved on, or failed.",
+        "Offset commits: done, or refused because the group had moved on.",
         _one(*COMMIT_OUTCOMES),
     ),
     "weir_state_entries": Metric("gauge", ("table",), "Keys held by a table, all partitions."),

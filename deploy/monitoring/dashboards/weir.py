@@ -206,11 +206,10 @@ KAFKA = Row(
     (
         Panel(
             "Partitions",
-            "Owned, and of those paused or being rebuilt.",
+            "Owned, and of those being rebuilt.",
             "short",
             (
                 Query(total("weir_partitions_assigned"), "{{stage}} assigned"),
-                Query(total("weir_partitions_paused"), "{{stage}} paused"),
                 Query(total("weir_partitions_restoring"), "{{stage}} rebuilding"),
             ),
         ),
