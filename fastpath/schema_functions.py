@@ -29,7 +29,7 @@ _REVISION_START_S = 1_262_304_000  # 2010-01-01T00:00:00Z
 _TID_ALPHABET = "234567abcdefghijklmnopqrstuvwxyz"
 _CID_SHA256 = b"\x01\x55\x12\x20"  # CIDv1, raw bytes, sha2-256, 32 bytes follow
 # No `<` inside a tag, so that a text of `<` alone costs linear time.
-_TAG = re.compile(r"<(/?)([A-Za-z!?][^\s<>/]*)([^<>]*)>")
+_TAG = re.compile(r"<(/?)([A-Za-z!?][^\s<>/]*+)([^<>]*+)>")
 _HREF = re.compile(r"""(?:^|\s)href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 # At most seven digits that count: more is no code point, and int() refuses thousands of digits.
 _ENTITY = re.compile(
