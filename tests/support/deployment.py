@@ -20,7 +20,7 @@ from worker import runtime
 from worker.settings import STAGE_NAMES, Settings, StageName
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 120.0  # generous: a bound for hangs, not a measurement
+DEADLINE_S = 60.0  # generous: a bound for hangs, not a measurement
 STEP_S = 0.05
 
 
@@ -186,6 +186,8 @@ class Deployment:
         topic = self.settings().topic(role)
         ends = {tp: end for tp, end in self.ends(topic).items() if end}
         found: list[Read] = []
+        if not ends:
+            return found
         with self._consumer() as consumer:
             consumer.assign(list(ends))
             consumer.seek_to_beginning(*ends)

@@ -40,7 +40,11 @@ def scan_into(deployment: Deployment, posts: Path, out: Path) -> Path:
 
 def records(source: Path | Iterable[Any]) -> Iterable[Any]:
     """Give JSON records of an NDJSON file, or as they are."""
-    return map(json.loads, source.open("rb")) if isinstance(source, Path) else source
+    return ndjson(source) if isinstance(source, Path) else source
+
+
+def ndjson(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def action_ids(out: Path) -> set[str]:

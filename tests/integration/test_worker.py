@@ -1,0 +1,192 @@
+"""`weir run` as a process on a real broker: starts, restarts, drains, shares, refuses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from tests.integration.conftest import EXAMPLE
+from tests.support.deployment import Deployment, Read, wait_for
+from tests.support.equalities import action_ids, post_rules_alone, scan_into
+from worker import runtime
+from worker.settings import parse_time
+
+pytestmark = pytest.mark.broker
+
+Deploy = Callable[..., Deployment]
+
+
+def sample(path: Path, first: int, last: int) -> Path:
+    with gzip.open(EXAMPLE / "posts.ndjson.gz", "rb") as lines:
+        path.write_bytes(b"".join(lines.readlines()[first:last]))
+    return path
+
+
+def ids(reads: list[Read]) -> list[str]:
+    return [read.json["action_id"] for read in reads]
+
+
+def test_topics_are_created_once_and_then_hold(deploy: Deploy) -> None:
+    deployment = deploy()  # created
+    settings = deployment.settings()
+    assert runtime.create_topics(settings) == []
+    findings = runtime.check_topics(settings)
+    assert {str(f) for f in findings if f.level == "refused"} == set()
+    assert len([f for f in findings if f.level == "ok"]) > 50
+
+
+def test_a_wrong_topic_setting_refuses_the_start(deploy: Deploy) -> None:
+    deployment = deploy()  # made for the sender's time
+    deployment.options["input"] = {"topic": f"{deployment.name}-posts", "time": "append"}
+    worker = deployment.start()
+    assert worker.process.wait(60) == 78
+    assert worker.told("message.timestamp.type is CreateTime, needed: LogAppendTime")
+
+
+def test_a_first_start_must_say_where_to_begin(deploy: Deploy) -> None:
+    worker = deploy().start(start=None)
+    assert worker.process.wait(60) == 78
+    assert worker.told("--start earliest")
+
+
+def test_a_stop_for_a_person_stays_up_and_not_ready(deploy: Deploy) -> None:
+    worker = deploy().start(start=None, arguments=())
+    wait_for(lambda: worker.saw("stopped_for_a_person"), "the stop is told")
+    port = next(each["port"] for each in worker.events if each["event"] == "worker_started")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
+        assert answer.status == 200
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
+    assert raised.value.code == 503
+    assert b"--start" in raised.value.read()
+    raised.value.close()
+    assert worker.process.poll() is None
+    assert worker.stop() == 78
+
+
+def test_act_after_is_required_for_enforce(deploy: Deploy) -> None:
+    worker = deploy(options={"enforce": {}}).start(stages=("enforce",), start=None)
+    assert worker.process.wait(60) == 78
+    assert worker.told("act_after")
+
+
+def test_a_restart_rebuilds_state_and_repeats_nothing(deploy: Deploy, tmp_path: Path) -> None:
+    bundle = post_rules_alone(EXAMPLE / "bundle", tmp_path / "bundle")
+    deployment = deploy(bundle)
+    deployment.load(sample(tmp_path / "first.ndjson", 0, 1500))
+    first = deployment.start("a")
+    wait_for(deployment.drained, "the first half goes through")
+    assert first.stop() == 0
+    before = ids(deployment.actions())
+    deployment.load(sample(tmp_path / "second.ndjson", 1500, 3000))
+    second = deployment.start("a", start=None)  # a later start needs no --start
+    wait_for(deployment.drained, "the second half goes through")
+    assert second.stop() == 0
+    after = ids(deployment.actions())
+    assert len(after) == len(set(after))
+    assert set(before) < set(after)
+    expected = scan_into(deployment, sample(tmp_path / "all.ndjson", 0, 3000), tmp_path / "out")
+    assert set(after) == action_ids(expected)
+    assert second.saw("partition_restored")
+
+
+def test_a_killed_worker_repeats_equal_actions_and_loses_none(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    bundle = post_rules_alone(EXAMPLE / "bundle", tmp_path / "bundle")
+    deployment = deploy(bundle)
+    deployment.load(sample(tmp_path / "posts.ndjson", 0, 2000))
+    first = deployment.start("a", max_poll_records=50)
+    wait_for(lambda: len(deployment.read("signals")) > 20, "some way in")
+    first.kill()
+    deployment.workers.clear()
+    second = deployment.start("a", start=None)  # the same slot: no session to wait out
+    wait_for(deployment.drained, "the rest goes through")
+    assert second.stop() == 0
+    written: dict[str, bytes | None] = {}
+    for read in deployment.actions():
+        assert written.setdefault(read.json["action_id"], read.value) is not None
+    expected = scan_into(deployment, tmp_path / "posts.ndjson", tmp_path / "out")
+    assert set(written) == action_ids(expected)
+
+
+def test_a_second_worker_takes_its_share(deploy: Deploy, tmp_path: Path) -> None:
+    deployment = deploy()
+    deployment.load(sample(tmp_path / "first.ndjson", 0, 800))
+    first = deployment.start("a")
+    wait_for(deployment.drained, "the first worker runs alone")
+    second = deployment.start("b")
+    wait_for(
+        lambda: any(
+            each["event"] == "partitions_assigned" and each["partitions"] > 0
+            for each in second.events
+        ),
+        "the second worker has partitions",
+    )
+    deployment.load(sample(tmp_path / "second.ndjson", 800, 1600))
+    wait_for(deployment.drained, "both go on")
+    assert [worker.stop() for worker in (first, second)] == [0, 0]
+    found = ids(deployment.actions())
+    assert len(found) == len(set(found))
+
+
+def test_a_line_that_is_no_post_goes_to_the_dead_letters_as_it_was(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    deployment = deploy()
+    posts = tmp_path / "posts.ndjson"
+    good = sample(tmp_path / "good.ndjson", 0, 3).read_bytes()
+    posts.write_bytes(good + b'{"id": \n' + b"[1, 2]\n")
+    report = deployment.load(posts)
+    assert (report.posts, report.unreadable, report.too_large) == (5, 2, 0)
+    deployment.start("a")
+    wait_for(deployment.drained, "the posts go through")
+    letters = {letter.value: letter for letter in deployment.read("dlq")}
+    assert set(letters) == {b'{"id": ', b"[1, 2]"}
+    letter = letters[b'{"id": ']
+    assert letter.header("weir.dlq.reason") == "json_invalid"
+    assert letter.header("weir.dlq.worker") == "a"
+    assert letter.header("weir.dlq.group") == f"{deployment.name}.screen"
+    notices = [r.json for r in deployment.read("signals") if r.json["kind"] == "notice"]
+    assert len(notices) == 2
+
+
+def test_loaded_posts_have_the_key_the_partition_and_the_time_of_ingest(
+    deploy: Deploy, tmp_path: Path
+) -> None:
+    deployment = deploy()
+    path = sample(tmp_path / "posts.ndjson", 0, 200)
+    deployment.load(path)
+    written = {line: json.loads(line) for line in path.read_bytes().splitlines()}
+    reads = deployment.read("posts")
+    assert {read.value for read in reads} == set(written)
+    by_account: dict[bytes | None, set[int]] = {}
+    for read in reads:
+        post = written[read.value or b""]
+        assert read.key == post["account"]["id"].encode()
+        assert read.time == parse_time(post["created_at"])
+        by_account.setdefault(read.key, set()).add(read.partition)
+    assert all(len(partitions) == 1 for partitions in by_account.values())
+    assert len({partition for held in by_account.values() for partition in held}) > 1
+
+
+def test_added_partitions_are_refused(deploy: Deploy, tmp_path: Path) -> None:
+    deployment = deploy(partitions=1)
+    deployment.load(sample(tmp_path / "posts.ndjson", 0, 50))
+    first = deployment.start("a")
+    wait_for(deployment.drained, "the posts go through")
+    assert first.stop() == 0
+    admin = KafkaAdminClient(bootstrap_servers=deployment.servers)
+    admin.create_partitions({deployment.settings().topic("posts"): 2})
+    admin.close()
+    deployment.workers.clear()
+    second = deployment.start("a")
+    assert second.process.wait(60) == 73
+    assert second.told("had 1 partitions")
