@@ -86,7 +86,8 @@ def look_at_bundle(folder: Path) -> Iterator[Line]:
         yield Line("warn", "bundle", str(warning), warning.hint)
     if report.bundle is None:
         for error in report.diagnostics:
-            yield Line("fail", "bundle", f"{error.file}:{error.line}: {error.message}", error.hint)
+            place = f"{error.file}:{error.line}" if error.line else error.file
+            yield Line("fail", "bundle", f"{place}: {error.message}", error.hint)
         return
     bundle = report.bundle
     seen = f"{bundle.name} revision {bundle.revision}, {bundle.digest[:16]}"

@@ -36,7 +36,7 @@ SampleOption = Annotated[
 
 def check(
     bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="Folder of the policy bundle.")
+        Path | None, typer.Argument(metavar="BUNDLE", help="Folder of the policy bundle.")
     ] = None,
     config: ConfigOption = None,
     sample: SampleOption = None,
@@ -98,7 +98,7 @@ def _print_settings(settings: list[dict[str, object]]) -> None:
     table = console.table("setting", "value", "origin")
     for row in settings:
         table.add_row(*(escape(_shown(row[column])) for column in ("setting", "value", "origin")))
-    console.out().print(table)
+    console.print_table(table)
 
 
 def _shown(value: object) -> str:
@@ -158,7 +158,7 @@ def _print_report(folder: Path, report: CheckReport, counts: offline.GateCounts 
             share = "" if passed is None else f"{passed / max(counts.posts, 1):.2%}"
             cells += ["" if passed is None else f"{passed:,}", share]
         table.add_row(*cells)
-    console.out().print(table)
+    console.print_table(table)
     console.out().print()
     for checked in report.rules:
         if checked.gate:

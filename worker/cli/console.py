@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-# Lines that hold paths or bytes must survive a pipe: width follows the terminal only when there
-# is one, and nothing is wrapped or coloured otherwise.
-_PIPE_WIDTH = 100
+# Into a pipe or a file nothing is wrapped, so that a row stays a line; no table is this wide.
+_PIPE_WIDTH = 100_000
 
 
 class Form(StrEnum):
@@ -67,6 +66,17 @@ def table(*columns: str, numbers: int = 0) -> Table:
         right = place >= len(columns) - numbers
         made.add_column(column, justify="right" if right else "left", overflow="fold")
     return made
+
+
+def print_table(made: Table) -> None:
+    """Write a table; into a pipe one line per row, without padding at its end."""
+    console = out()
+    if console.is_terminal:
+        console.print(made)
+        return
+    with console.capture() as captured:
+        console.print(made)
+    print_text("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def report(error: Exception) -> None:

@@ -144,7 +144,7 @@ def _print_text(shown: Explanation) -> None:
         table.add_row(lane, marked(text, spans) if lane == "raw" else Text(visible(text)))
     if not shown.lanes:
         table.add_row("none", "the post has no text")
-    console.out().print(table)
+    console.print_table(table)
     console.out().print()
 
 
@@ -186,7 +186,7 @@ def _print_found(shown: Explanation) -> None:
         )
     if not shown.found:
         table.add_row("none", "", "", "", "", "0")
-    console.out().print(table)
+    console.print_table(table)
     console.out().print()
 
 
@@ -198,7 +198,7 @@ def _print_counts(shown: Explanation) -> None:
     table.add_row("flags", ", ".join(shown.flags) or "none")
     kinds = ", ".join(f"{kind} {key[:12]}" for kind, key in shown.sightings)
     table.add_row("sightings", kinds or "none")
-    console.out().print(table)
+    console.print_table(table)
     console.out().print()
 
 
@@ -239,7 +239,7 @@ def _print_records(shown: Explanation) -> None:
         )
     if not table.row_count:
         table.add_row("none")
-    console.out().print(table)
+    console.print_table(table)
 
 
 def _instant(time_ms: int | None) -> str:

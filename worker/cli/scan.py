@@ -115,7 +115,6 @@ def _run_with_progress(job: Scan) -> Summary:
 def print_summary(job: Scan, summary: Summary) -> None:
     """Print what a scan did as tables, and where the actions stand."""
     tally = summary.tally
-    out = console.out()
     totals = console.table("scan", escape(job.posts.name), numbers=1)
     totals.add_row("posts", f"{tally.posts:,}")
     totals.add_row("posts/s", f"{summary.posts_per_s:,}")
@@ -123,24 +122,24 @@ def print_summary(job: Scan, summary: Summary) -> None:
     totals.add_row("dead letters", f"{tally.dead_letters:,}")
     for reason, count in sorted(tally.reasons.items()):
         totals.add_row(f"  {reason}", f"{count:,}")
-    out.print(totals)
-    out.print()
+    console.print_table(totals)
+    console.print_text("")
 
     rules = console.table("rule", "hits", "shadow actions", numbers=2)
     for rule in sorted(tally.signals.keys() | tally.shadow.keys()):
         rules.add_row(escape(rule), f"{tally.signals[rule]:,}", f"{tally.shadow[rule]:,}")
     if not rules.row_count:
         rules.add_row("none", "0", "0")
-    out.print(rules)
-    out.print()
+    console.print_table(rules)
+    console.print_text("")
 
     actions = console.table("action", "count", numbers=1)
     for kind, count in sorted(tally.actions.items()):
         actions.add_row(kind, f"{count:,}")
     if not actions.row_count:
         actions.add_row("none", "0")
-    out.print(actions)
-    out.print()
+    console.print_table(actions)
+    console.print_text("")
     console.print_line(f"actions: {job.results.path('actions')}")
 
 

@@ -67,7 +67,7 @@ def check(
         for each in shown:
             table.add_row(*(escape(cell) for cell in each))
         if shown:
-            console.out().print(table)
+            console.print_table(table)
         console.print_line(
             f"{len(findings)} checked, {len(refused)} refused, "
             f"{sum(each.level == 'warning' for each in findings)} warnings"
