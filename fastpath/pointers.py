@@ -41,7 +41,13 @@ class Pointer:
         """
         found = [document]
         for step in self.steps:
-            found = list(_descend(found, step, root))
+            if len(found) == 1 and not step.each:  # the common case, without a generator
+                below = _member(found[0], step.keys)
+                if below is None:
+                    return []
+                found = [below]
+            else:
+                found = list(_descend(found, step, root))
         return found
 
 
@@ -82,7 +88,11 @@ def _descend(values: Iterable[object], step: Step, root: object) -> Iterator[obj
 
 def _member(value: object, keys: tuple[str, ...]) -> object:
     if isinstance(value, dict):
-        return next((value[key] for key in keys if value.get(key) is not None), None)
+        for key in keys:
+            found: object = value.get(key)
+            if found is not None:
+                return found
+        return None
     if isinstance(value, list):
         places = (int(key) for key in keys if key.isascii() and key.isdigit() and len(key) < 6)
         return next((value[place] for place in places if place < len(value)), None)

@@ -63,7 +63,7 @@ class Rejected(NamedTuple):
     error: str
 
 
-class _Refusal(Exception):  # noqa: N818  # never leaves this module
+class _Refusal(Exception):
     def __init__(self, reason: str, error: str) -> None:
         super().__init__(error)
         self.rejected = Rejected(reason, error)
@@ -95,18 +95,18 @@ def canonicalize(value: bytes, field_map: FieldMap | None = None) -> Canonical |
     try:
         document = _document(value)
         if field_map is None:
-            repeated = _repeats(document, CANONICAL_KEYS)
-            post = _post(document, None)
+            repeated = document.repeats(CANONICAL_KEYS)
+            post = _post(document.root, None)
         else:
             opened = _opened(document, field_map)
-            repeated = _repeats(document, field_map.keys) or _repeats(opened, field_map.keys)
-            post = _post(field_map.apply(opened), field_map)
+            repeated = any(read.repeats(field_map.keys) for read in {document, opened})
+            post = _post(field_map.apply(opened.root), field_map)
     except _Refusal as refusal:
         return refusal.rejected
     return Canonical(post, orjson.dumps(post), repeated)
 
 
-def _document(value: bytes) -> object:
+def _document(value: bytes) -> _Document:
     if len(value) > MAX_RECORD_BYTES:
         raise _Refusal("record_too_large", f"{len(value)} bytes; the limit is {MAX_RECORD_BYTES}")
     try:
@@ -116,14 +116,14 @@ def _document(value: bytes) -> object:
     return _parse(value, text, "document")
 
 
-def _parse(value: bytes, text: str, path: str) -> object:
+def _parse(value: bytes, text: str, path: str) -> _Document:
     if _too_deep(value):
         raise _Refusal("json_too_deep", f"{path}: nesting above {MAX_DEPTH}")
     try:
         orjson.loads(value)  # the acceptance oracle; its values round integers above 2**64
     except orjson.JSONDecodeError as error:
         raise _Refusal("json_invalid", f"{path}: {error.msg} at character {error.pos}") from None
-    return _DECODER.decode(text)
+    return _Document(text)
 
 
 def _too_deep(value: bytes) -> bool:
@@ -141,17 +141,27 @@ def _integer(literal: str) -> int | float:
     return int(literal) if len(literal) <= 20 else _Wide(literal)
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) == len(pairs):
-        return members
-    times = Counter(key for key, _ in pairs)
-    repeating = _Repeating(members)
-    repeating.repeated = frozenset(key for key, count in times.items() if count > 1)
-    return repeating
+class _Document:
+    """Hold parsed JSON, and whether a key stood twice anywhere in it."""
 
+    def __init__(self, text: str) -> None:
+        self._repeating = False
+        decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_int=_integer)
+        self.root: object = decoder.decode(text)
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer)
+    def repeats(self, keys: KeyTrie) -> bool:
+        """Say whether one of these keys stood twice where it is read."""
+        return self._repeating and _repeats(self.root, keys)
+
+    def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members = dict(pairs)
+        if len(members) == len(pairs):
+            return members
+        self._repeating = True
+        times = Counter(key for key, _ in pairs)
+        repeating = _Repeating(members)
+        repeating.repeated = frozenset(key for key, count in times.items() if count > 1)
+        return repeating
 
 
 def _repeats(value: object, keys: KeyTrie) -> bool:
@@ -164,12 +174,12 @@ def _repeats(value: object, keys: KeyTrie) -> bool:
     return any(_repeats(value[key], below) for key, below in keys.items() if below and key in value)
 
 
-def _opened(document: object, field_map: FieldMap) -> object:
+def _opened(document: _Document, field_map: FieldMap) -> _Document:
     """Open the JSON text that some streams carry as a string member of the event."""
-    key = field_map.json_text_key
-    if key is None or not isinstance(document, dict):
+    key, root = field_map.json_text_key, document.root
+    if key is None or not isinstance(root, dict):
         return document
-    inner = document.get(key)
+    inner = root.get(key)
     if not isinstance(inner, str) or not inner.lstrip(" \t\r\n").startswith("{"):
         return document
     return _parse(inner.encode(), inner, key)

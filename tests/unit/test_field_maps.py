@@ -143,6 +143,28 @@ def test_refused_maps_name_what_is_wrong(overrides: dict[str, Any], named: str) 
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("payload", "flagged"),
+    [
+        ('{"id":"1","account":{"id":"a"},"content":"x"}', False),
+        ('{"id":"1","account":{"id":"a","id":"b"},"content":"x"}', True),
+        ('{"id":"1","account":{"id":"a"},"content":"x","emojis":1,"emojis":2}', False),
+    ],
+)
+def test_repeated_keys_inside_json_text(payload: str, flagged: bool) -> None:
+    result = canonicalize(orjson.dumps({"payload": payload}), load_field_map("mastodon"))
+    assert isinstance(result, Canonical)
+    assert result.duplicate_key is flagged
+
+
+def test_repeated_keys_around_json_text() -> None:
+    post = '"{\\"id\\":\\"1\\",\\"account\\":{\\"id\\":\\"a\\"},\\"content\\":\\"x\\"}"'
+    event = f'{{"payload":{post},"payload":{post}}}'.encode()
+    result = canonicalize(event, load_field_map("mastodon"))
+    assert isinstance(result, Canonical)
+    assert result.duplicate_key
+
+
 def test_unknown_preset() -> None:
     with pytest.raises(BuildError, match=r"did you mean mastodon\?"):
         load_field_map("mastadon")
