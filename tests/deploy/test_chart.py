@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -28,8 +28,6 @@ from worker.settings_load import load_settings
 
 pytestmark = pytest.mark.helm
 
-GOLDEN = Path(__file__).parent / "golden"
-REFRESH = "WEIR_REFRESH_GOLDEN"
 # From the oldest that the chart names to the newest that kubernetes-validate knows.
 KUBERNETES = ("1.27.0", "1.31.0", "1.33.0", "1.37.0")
 TRIAL = str(CHART / "ci" / "trial-values.yaml")
@@ -94,16 +92,14 @@ def test_lint_is_clean(values_file: Path) -> None:
     assert "[WARNING]" not in done.stdout
 
 
-def test_rendering_equals_the_recorded_one(values_file: Path) -> None:
-    """Refresh with WEIR_REFRESH_GOLDEN=1 and read the difference."""
+def test_rendering_equals_the_recorded_one(
+    values_file: Path, golden: Callable[[str, str], None]
+) -> None:
     text = rendered("-f", str(values_file))
     # Alerts and dashboard have tests of their own, and change for reasons of their own.
     text = re.sub(r"(?s)(\n  groups:\n).*?(?=\n---|\Z)", r"\1    (alerts)", text)
     text = re.sub(r"\n  weir\.json: .*", "\n  weir.json: (dashboard)", text)
-    golden = GOLDEN / f"chart-{values_file.stem}.yaml"
-    if os.environ.get(REFRESH) == "1":
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+    golden(f"chart/{values_file.stem}.yaml", text)
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

@@ -1,4 +1,4 @@
-"""Start one broker for the session, and a deployment of its own for each test."""
+"""Give each test a deployment of its own on the session's broker."""
 
 from __future__ import annotations
 
@@ -8,19 +8,9 @@ from typing import Any
 
 import pytest
 
-from deploy.local.broker import serving
-from tests.support import requirements
 from tests.support.deployment import ROOT, Deployment
 
 EXAMPLE = ROOT / "deploy" / "example"
-
-
-@pytest.fixture(scope="session")
-def kafka_servers() -> Iterator[str]:
-    requirements.require("java")
-    requirements.require("mvn")
-    with serving() as servers:
-        yield servers
 
 
 @pytest.fixture
