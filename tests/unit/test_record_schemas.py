@@ -19,7 +19,7 @@ from worker.domain.action import ACTION_KINDS
 from worker.stages.protocols import Output
 
 FOLDER = Path(__file__).parents[2] / "docs" / "records"
-STORIES = 120
+STORIES = 60
 
 
 @cache
