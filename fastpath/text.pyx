@@ -352,7 +352,7 @@ cdef void take_mark(Folding* f, uint32_t item, uint32_t source) noexcept nogil:
 
 cdef void take(Folding* f, uint32_t item, uint32_t source) noexcept nogil:
     """Take one decomposed code point, the item of a pool."""
-    cdef uint32_t composed
+    cdef uint32_t composed, start
     if item & ITEM_COMBINING:
         take_mark(f, item, source)
         return
@@ -362,10 +362,9 @@ cdef void take(Folding* f, uint32_t item, uint32_t source) noexcept nogil:
             f.w.work += 1
             composed = compose(f.starter & ITEM_CODE_POINT, item & ITEM_CODE_POINT)
             if composed:
-                f.starter = as_item(composed)
-                f.unjoined_size = 0
-                f.run = 0
-                f.end = source + 1
+                start = f.start
+                begin(f, as_item(composed), source)
+                f.start = start
                 return
     flush(f)
     begin(f, item, source)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastpath import keywords as compiled
 from fastpath.errors import BuildError
-from fastpath.lanes import MAX_PATTERN_BYTES, VISITS_FIXED, VISITS_PER_BYTE
+from fastpath.lanes import MAX_LANE_BYTES, MAX_PATTERN_BYTES, VISITS_FIXED, VISITS_PER_BYTE
 from fastpath.reference import keywords as twin
 from fastpath.reference.text import fold_text
 from fastpath.spec import MAX_ROWS, KeywordList, Match
@@ -252,6 +252,14 @@ def test_a_cut_lane_is_said_to_be_truncated(backend):
     assert backend.Keywords([KeywordList("f", ("scam",))]).find(text) == ((), 0, True)
     raw = backend.Keywords([KeywordList("r", ("scam",), ("raw",))]).find(text)
     assert (len(raw.matches), raw.truncated) == (1, False)
+
+
+@BACKENDS
+def test_nothing_stands_behind_a_cut_lane(backend):
+    # The letter that would follow was written, taken back for its mark, and then did not fit.
+    text = " " * (MAX_LANE_BYTES - 5) + "scame\u0301"
+    found = backend.Keywords([KeywordList("l", ("scam",))]).find(text)
+    assert (len(found.matches), found.truncated) == (1, True)
 
 
 # Limits of the build.

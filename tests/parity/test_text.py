@@ -181,6 +181,8 @@ NORMALISED = [
     ("mark-alone-is-no-content", "\u0301", "\u0301", False),
     ("marks-stay", "हिन्दी", "हिन्दी", True),
     ("url-ends-at-any-white-space", "http://a\u0085b", "\x01b", True),
+    # The first word bits behind this lane read as a full stop.
+    ("url-is-not-read-past-the-end", "!abc!d!!www", "abcdwww", True),
     ("url-in-a-word", "xhttp://a b", "x\x01b", True),
 ]
 
@@ -215,6 +217,7 @@ BUDGET = [
     ("ascii-fits", "A" * FULL, "a" * FULL, 0, False),
     ("ascii-over", "A" * (FULL + 1), "a" * FULL, 0, True),
     ("ascii-block-over", "A" * (FULL - 3) + "B" * 8, "a" * (FULL - 3) + "bbb", 0, True),
+    ("ascii-block-cut", "é" + "A" * FULL, "é" + "a" * (FULL - 2), 0, True),
     ("composed-fits", "a" * (FULL - 2) + "e\u0301", "a" * (FULL - 2) + "é", 0, False),
     ("composed-over", "a" * (FULL - 1) + "e\u0301", "a" * (FULL - 1), 0, True),
     ("over-and-dropped", "a" * FULL + "\u0316" * 40 + "b", "a" * FULL, 10, True),
