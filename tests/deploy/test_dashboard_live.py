@@ -6,6 +6,7 @@ rules are the shipped ones, with other targets and a shorter pace.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ EXAMPLE = ROOT / "deploy" / "example"
 SCRAPE_MS = 500
 RATE_INTERVAL = "4s"  # Grafana takes four scrape intervals; twice that, to survive a late one
 RULES = MONITORING / "rules" / "weir.yml"
+CANARY = "canary7f3a"
 # There only while records wait, and gone with the last of them; its panel shows 0 then.
 ONLY_WHILE_BEHIND = "weir_consumer_lag_seconds"
 
@@ -68,6 +70,32 @@ def configuration(folder: Path, ports: dict[StageName, int]) -> Path:
     return file
 
 
+def hostile_posts(folder: Path) -> Path:
+    """Write posts whose every text, name and address is a canary: some match, some do not parse."""
+    account = {"id": f"{CANARY}-account", "created_at": "2026-01-01T00:00:00Z"}
+    post = {
+        "id": f"{CANARY}-post",
+        "account": account,
+        "created_at": "2026-01-31T12:00:00Z",
+        "text": f"{CANARY}-text kill them all, buy at https://{CANARY}.example/{CANARY}",
+        "urls": [f"https://{CANARY}.example/"],
+        "hashtags": [CANARY],
+        "client": {"device": f"{CANARY}-device"},
+    }
+    lines = [json.dumps(post | {"id": f"{CANARY}-{number}"}) for number in range(40)]
+    lines += [
+        json.dumps(post | {"revision": f"{CANARY}-revision"}),
+        json.dumps(post | {"text": None, "urls": None, CANARY: 1}),
+        json.dumps(post | {"text": "[" * 100 + CANARY}),
+        json.dumps(post)[:-40],
+        f'{{"{CANARY}": "{CANARY}"',
+        CANARY,
+    ]
+    file = folder / "hostile.ndjson"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
 @pytest.fixture(scope="module")
 def live(kafka_servers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     require("prometheus")
@@ -80,6 +108,7 @@ def live(kafka_servers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         with prometheus.running(folder, configuration(folder, ports)) as server:
             wait_for(lambda: len(server.ask("up == 1")) == len(STAGES), "every worker is scraped")
             deployment.load(EXAMPLE / "posts.ndjson.gz")
+            deployment.load(hostile_posts(folder))
             wait_for(deployment.drained, "the sample went through")
             behind = time.time()
             wait_for(
@@ -155,6 +184,18 @@ def test_promtool_accepts_the_exposition(live: Live, stage: StageName) -> None:
 @pytest.mark.parametrize("expression", rule_expressions(RULES))
 def test_an_alert_expression_is_accepted_by_prometheus(live: Live, expression: str) -> None:
     live.prometheus.ask(expression)
+
+
+def test_nothing_of_a_post_is_in_logs_metrics_or_headers(live: Live) -> None:
+    letters = live.deployment.read("dlq")
+    mine = [each for each in letters if each.value and CANARY.encode() in each.value]
+    assert len(mine) >= 4, "the posts must have been read, and some refused"
+    for each in letters:
+        for name, value in each.headers:
+            assert CANARY.encode() not in value, name
+    for stage, worker in live.workers.items():
+        assert CANARY not in worker.log.read_text(errors="replace"), stage
+        assert CANARY.encode() not in metrics_of(live, stage), stage
 
 
 def firing(live: Live) -> set[str]:
