@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib.metadata import version
@@ -15,6 +16,9 @@ from worker.domain.errors import PolicyError, WeirError
 
 EXIT_REFUSED = 78  # settings or policy refused before anything ran
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+# Objects between two searches for cycles, and searches between those of older generations. Tables
+# hold many small objects and make no cycles: Python's 700 cost 15 % of a scan.
+COLLECT_AFTER = (50_000, 20, 50)
 
 app = typer.Typer(
     name="weir",
@@ -61,6 +65,7 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 
 def main() -> None:
     """Run the command line and leave with its exit code; user errors never show a traceback."""
+    gc.set_threshold(*COLLECT_AFTER)
     try:
         app()
     except (PolicyError, BuildError) as error:
