@@ -37,7 +37,7 @@ def check_spec(spec: ScreenSpec) -> None:
         )
     if not 1 <= spec.max_window_keys < 2**31:
         raise BuildError("window keys", f"1 to {2**31 - 1}", spec.max_window_keys)
-    _check_names("list", [held.name for held in (*spec.keyword_lists, *spec.hash_lists)])
+    _check_names("list", _list_names(spec))
     _check_windows(spec)
     _check_gates(spec)
 
@@ -46,6 +46,11 @@ def _check_names(kind: str, names: list[str]) -> None:
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise BuildError(f"{kind} name", "each once", repr(twice))
+
+
+def _list_names(spec: ScreenSpec) -> list[str]:
+    keyword = [held.name for held in spec.keyword_lists]
+    return keyword + [held.name for held in spec.hash_lists]
 
 
 def _check_windows(spec: ScreenSpec) -> None:
@@ -65,7 +70,7 @@ def _check_windows(spec: ScreenSpec) -> None:
 def _check_gates(spec: ScreenSpec) -> None:
     if len(spec.gates) > MAX_GATES:
         raise BuildError("gates", MAX_GATES, len(spec.gates))
-    lists = {held.name for held in (*spec.keyword_lists, *spec.hash_lists)}
+    lists = set(_list_names(spec))
     windows = {window.name for window in spec.windows}
     for gate in spec.gates:
         for atom in _atoms(gate, 0):

@@ -80,13 +80,13 @@ cdef inline void sip_start(SipState* s, const SipKey* key) noexcept nogil:
 
 cdef Sip128 sip_finish(SipState* s) noexcept nogil:
     cdef Sip128 out
-    cdef int i
+    cdef int _i
     s.v2 ^= 0xEE
-    for i in range(4):
+    for _i in range(4):
         sip_round(s)
     out.first = s.v0 ^ s.v1 ^ s.v2 ^ s.v3
     s.v1 ^= 0xDD
-    for i in range(4):
+    for _i in range(4):
         sip_round(s)
     out.second = s.v0 ^ s.v1 ^ s.v2 ^ s.v3
     return out

@@ -52,10 +52,10 @@ cdef uint32_t[8][256] CRC_TABLE
 cdef void fill_crc_table() noexcept nogil:
     """Fill the eight tables of slicing-by-8 for the reflected polynomial 0x82F63B78."""
     cdef uint32_t value
-    cdef int byte, bit, slice_
+    cdef int byte, _bit, slice_
     for byte in range(256):
         value = <uint32_t>byte
-        for bit in range(8):
+        for _bit in range(8):
             value = (value >> 1) ^ (<uint32_t>0x82F63B78 if value & 1 else 0)
         CRC_TABLE[0][byte] = value
     for slice_ in range(1, 8):

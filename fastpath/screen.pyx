@@ -495,8 +495,9 @@ cdef class Screen:
         if host[size - 1] == 0x2E:
             size -= 1
         while True:
-            if size - start <= longest and not self.look_up(KIND_DOMAIN, host + start, size - start):
-                return READ_NO_MEMORY
+            if size - start <= longest:
+                if not self.look_up(KIND_DOMAIN, host + start, size - start):
+                    return READ_NO_MEMORY
             while start < size and host[start] != 0x2E:
                 start += 1
             if start == size:

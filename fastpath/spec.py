@@ -169,7 +169,7 @@ class Match(NamedTuple):
     lane: str
     start: int  # code points of the original text, [start, end)
     end: int
-    count: int
+    count: int  # type: ignore[assignment]  # in place of tuple.count
 
 
 class HashHit(NamedTuple):
@@ -203,6 +203,6 @@ class SightingBatch(NamedTuple):
     """Carry packed sightings for one partition of weir.sightings (format: docs/records.md)."""
 
     partition: int
-    count: int
+    count: int  # type: ignore[assignment]  # in place of tuple.count
     first_offset: int  # offset of the post that made the first entry
     value: bytes

@@ -79,9 +79,7 @@ def _fields(post: _Json, duplicate_key: bool) -> Fields:
         lang=cast(str, post.get("lang", "")),
         urls=tuple(cast("list[str]", post.get("urls", []))),
         hashtags=len(cast("list[str]", post.get("hashtags", []))),
-        media=tuple(
-            Medium(m.get("sha256", ""), m.get("md5", ""), m.get("pdq", "")) for m in media
-        ),
+        media=tuple(Medium(m.get("sha256", ""), m.get("md5", ""), m.get("pdq", "")) for m in media),
         repost_of=cast(str, post.get("repost_of", "")),
         reply_to=cast(str, post.get("reply_to", "")),
         device=cast(str, client.get("device", "")),

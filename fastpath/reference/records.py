@@ -49,7 +49,7 @@ def pack_entry(sighting: Sighting) -> bytes:
     return (
         _ENTRY.pack(
             _ENTRY.size + len(account) + len(post),
-            FINGERPRINT_TYPES.index(sighting.type) + 1,  # type: ignore[arg-type]
+            FINGERPRINT_TYPES.index(sighting.type) + 1,
             0,
             sighting.fingerprint,
             sighting.text_digest,

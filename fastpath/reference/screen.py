@@ -104,9 +104,7 @@ class Screen:
         """Return the empty state of an input partition; the seed changes nothing here."""
         if len(placement_seed) != 16:
             raise BuildError("placement seed bytes", 16, len(placement_seed))
-        return ScreenState(
-            partition, AccountWindows(self.spec.windows, self.spec.max_window_keys)
-        )
+        return ScreenState(partition, AccountWindows(self.spec.windows, self.spec.max_window_keys))
 
     def counters(self) -> dict[str, int]:
         """Return the monotonic counters; every name that may occur stands in it."""
@@ -266,9 +264,7 @@ class Screen:
         return [
             Sighting(
                 type=kind,
-                fingerprint=siphash128(
-                    self._key, bytes([FINGERPRINT_TYPES.index(kind) + 1]) + key
-                ),
+                fingerprint=siphash128(self._key, bytes([FINGERPRINT_TYPES.index(kind) + 1]) + key),
                 account=post.account,
                 account_created_at=post.account_created_at,
                 post=post.id,
@@ -293,4 +289,3 @@ class Screen:
         counters.update(f"gate.{bit}" for bit in gates if row.gates >> bit & 1)
         counters.update({f"match.{match.list}" for match in row.matches})
         counters.update({f"hit.{hit.list}" for hit in row.hits})
-

@@ -1,0 +1,227 @@
+"""Account windows equal an independent model in dictionaries, whatever the order of records.
+
+The model is written from the rule itself: it keeps every counted record for ever and sums by
+filter, where the compiled table keeps eight counters and the twin a dictionary of ticks.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from fastpath import BuildError
+from fastpath.reference import windows as twin
+from fastpath.spec import MAX_DISTINCT, RETIRE_MS, WindowSpec
+from fastpath.windows import AccountWindows
+
+SPECS = (
+    WindowSpec("posts", "posts", 8_000),
+    WindowSpec("links", "links", 60_000),
+    WindowSpec("targets", "distinct_targets", 80_000),
+    WindowSpec("copies", "repeated_texts", 8_000),
+    WindowSpec("copies_1h", "repeated_texts", 3_600_000),
+)
+Outcome = tuple[tuple[int, ...], bool, bool, bool]
+
+
+def sixteen(name: str) -> bytes:
+    return name.encode().ljust(16, b".")
+
+
+class Event(NamedTuple):
+    tick: int
+    amount: int
+    values: tuple[str, ...]
+
+
+class Model:
+    """Say what rule 2 says, with one list of events per account and window."""
+
+    def __init__(self, max_keys: int) -> None:
+        self.max_keys = max_keys
+        self.now = 0
+        self.events: dict[str, list[list[Event]]] = {}
+
+    def is_absent(self, account: str) -> bool:
+        return all(
+            self.is_retired(events, spec)
+            for events, spec in zip(self.events.get(account, ()), SPECS, strict=False)
+        )
+
+    def is_retired(self, events: list[Event], spec: WindowSpec) -> bool:
+        tick_ms = spec.over_ms // 8
+        return not events or self.now >= (max(e.tick for e in events) + 8) * tick_ms + RETIRE_MS
+
+    def count(
+        self, account: str, time: int, links: int, targets: list[str], text: str | None
+    ) -> Outcome:
+        self.now = max(self.now, time)
+        if self.is_absent(account):
+            self.events.pop(account, None)
+            if sum(not self.is_absent(name) for name in self.events) >= self.max_keys:
+                return (0,) * len(SPECS), False, False, True
+            self.events[account] = [[] for _ in SPECS]
+        outcomes = [
+            self.window(events, spec, time, links, targets, text)
+            for events, spec in zip(self.events[account], SPECS, strict=True)
+        ]
+        values = tuple(value for value, _, _ in outcomes)
+        return values, any(o[1] for o in outcomes), any(o[2] for o in outcomes), False
+
+    def window(
+        self, events: list[Event], spec: WindowSpec, time: int, links: int, targets: list[str],
+        text: str | None,
+    ) -> tuple[int, bool, bool]:  # fmt: skip
+        if self.is_retired(events, spec):
+            events.clear()
+        tick = time // (spec.over_ms // 8)
+        newest = max([tick, *(e.tick for e in events)])
+        if tick < newest - 7:
+            return 0, True, False
+        live = {v for e in events if e.tick >= newest - 7 for v in e.values}
+        within = [e for e in events if newest - 7 <= e.tick <= tick and e.tick >= tick - 7]
+        values = {"distinct_targets": targets, "repeated_texts": [text] if text else []}
+        remembered: list[str] = []
+        full = False
+        for value in values.get(spec.count, []):
+            if value in live or len(live) < MAX_DISTINCT:
+                remembered.append(value)
+                live.add(value)
+            else:
+                full = True
+        repeats = int(text is not None and any(text in e.values for e in within))
+        amount = {"posts": 1, "links": links, "distinct_targets": 0, "repeated_texts": repeats}
+        events.append(Event(tick, amount[spec.count], tuple(remembered)))
+        within.append(events[-1])
+        if spec.count == "distinct_targets":
+            return len({v for e in within for v in e.values}), False, full
+        return sum(e.amount for e in within), False, full
+
+
+def count_all(
+    tables: tuple[AccountWindows, AccountWindows, twin.AccountWindows],
+    account: str, time: int, links: int, targets: list[str], text: str | None,
+) -> Outcome:  # fmt: skip
+    """Count one record in two compiled tables of other placement and in the twin: all agree."""
+    digest = None if text is None else sixteen(text)
+    hashed = [sixteen(target) for target in dict.fromkeys(targets)]
+    first, second = (t.count(sixteen(account), time, links, hashed, digest) for t in tables[:2])
+    due = tuple(tables[2].count(account, time, links, targets, digest))
+    assert first == second == due
+    return first
+
+
+def new_tables(
+    max_keys: int,
+) -> tuple[AccountWindows, AccountWindows, twin.AccountWindows]:
+    return (
+        AccountWindows(SPECS, max_keys, 0, b"a" * 16),
+        AccountWindows(SPECS, max_keys, 0, b"b" * 16),
+        twin.AccountWindows(SPECS, max_keys),
+    )
+
+
+class WindowsMachine(RuleBasedStateMachine):
+    """Count, late and early, jump over retirement, fill the table; compare after each record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model(4)
+        self.tables = new_tables(4)
+        self.time = 1_000_000
+
+    def count(
+        self, account: str, time: int, links: int, targets: list[str], text: str | None
+    ) -> None:
+        due = self.model.count(account, time, links, targets, text)
+        assert count_all(self.tables, account, time, links, targets, text) == due
+
+    accounts = st.sampled_from("abcdefg")
+    texts = st.sampled_from(["x", "y", "z", None])
+    ids = st.lists(st.sampled_from("pqrst"), max_size=2)
+
+    @rule(
+        account=accounts, links=st.integers(0, 64), answered=ids, text=texts,
+        ahead=st.sampled_from([0, 0, 1, 999, 1_000, 7_000, 8_000, 10_001, 60_000]),
+    )  # fmt: skip
+    def now(
+        self, account: str, links: int, answered: list[str], text: str | None, ahead: int
+    ) -> None:
+        self.time += ahead
+        self.count(account, self.time, links, answered, text)
+
+    @rule(account=accounts, answered=ids, text=texts, back=st.integers(0, 90_000))
+    def earlier(self, account: str, answered: list[str], text: str | None, back: int) -> None:
+        self.count(account, self.time - back, 1, answered, text)
+
+    @rule(jump=st.sampled_from([RETIRE_MS, RETIRE_MS + 8_000, 3_600_000 * 2, 3_600_000 * 3]))
+    def pause(self, jump: int) -> None:
+        self.time += jump
+
+    @rule(account=accounts)
+    def jump_ahead_alone(self, account: str) -> None:
+        self.count(account, self.time + 4_000_000, 2, [], "x")
+
+    @invariant()
+    def holds_no_more_than_the_cap(self) -> None:
+        assert all(table.accounts <= 4 for table in self.tables[:2])
+
+
+WindowsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestWindows = WindowsMachine.TestCase
+
+
+def test_many_accounts_grow_without_changing_a_value() -> None:
+    """Grow over several doublings, retire, refill: values equal the twin's at every record."""
+    rng = random.Random(7)
+    tables = new_tables(1_000_000)
+    time = 0
+    for number in range(12_000):
+        time += rng.choice((0, 1, 10)) if number % 4_000 else 40_000_000
+        account = f"{rng.randrange(5_000)}"
+        count_all(tables, account, time - rng.choice((0, 0, 9_000)), 1, [account], account[:1])
+    # Retired accounts are left out when the table is rebuilt: it holds no more than it must.
+    assert tables[0].accounts < 9_000
+    assert tables[0].memory_bytes == tables[1].memory_bytes <= 16_384 * 64 * len(SPECS)
+
+
+def test_the_cap_counts_live_accounts_whatever_the_placement() -> None:
+    rng = random.Random(11)
+    tables = new_tables(300)
+    refused = 0
+    time = 0
+    for _ in range(9_000):
+        time += rng.choice((0, 1_000, 9_000))
+        refused += count_all(tables, f"{rng.randrange(900)}", time, 0, [], None)[3]
+    assert 100 < refused < 8_900
+
+
+def test_distinct_values_are_exact_up_to_the_cap_and_move_on() -> None:
+    tables = new_tables(10)
+    for number in range(MAX_DISTINCT):
+        outcome = count_all(tables, "a", 0, 0, [f"t{number}"], f"x{number}")
+        assert outcome == ((number + 1, 0, number + 1, 0, 0), False, False, False)
+    assert count_all(tables, "a", 1, 0, ["t0", "more"], "x0")[0] == (257, 0, 256, 1, 1)
+    assert count_all(tables, "a", 1, 0, ["more"], "more")[2]
+    # 10 s later one tick of `targets` has passed, and all eight of the short windows.
+    later = count_all(tables, "a", 10_000, 0, ["more"], "more")
+    assert later == ((1, 0, 256, 0, 1), False, True, False)
+    assert count_all(tables, "a", 80_000, 0, ["more"], "more")[0][2] == 1
+
+
+def test_late_records_see_nothing_and_count_nowhere() -> None:
+    tables = new_tables(10)
+    count_all(tables, "a", 100_000, 5, ["t"], "x")
+    assert count_all(tables, "a", 92_999, 5, ["t"], "x")[:2] == ((0, 5, 1, 0, 1), True)
+    assert count_all(tables, "a", 93_000, 5, ["t"], "x")[:2] == ((1, 10, 1, 0, 2), False)
+    assert count_all(tables, "a", 100_000, 5, ["t"], "x")[:2] == ((3, 20, 1, 1, 3), False)
+
+
+def test_a_seed_has_sixteen_bytes() -> None:
+    with pytest.raises(BuildError, match="placement seed"):
+        AccountWindows(SPECS, 1, 0, b"short")
