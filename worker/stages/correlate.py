@@ -109,23 +109,26 @@ class CorrelateStage:
     def _judge(self, cause: int, sighting: Sighting, arrival: Arrival) -> Iterator[Output]:
         """Look at every run that holds the sighting, for every rule of its type."""
         fingerprint = FingerprintRef(sighting.type, sighting.fingerprint.hex())
+        kept, opened = arrival.kept, arrival.fingerprint
         for track in arrival.tracks:
-            runs = list(track.runs(arrival.kept.time))
             for rule in self._rules[sighting.type, track.over_ms]:
-                for run in runs:
-                    bit = 1 << rule.index
-                    held = bool(track.held.get(run.first, 0) & bit)
+                bit = 1 << rule.index
+                for first in track.firsts(kept.time):
+                    # A run that held before has told of all its sightings but this one.
+                    held = bool(track.held.get(first, 0) & bit)
+                    if held and kept.done & bit:
+                        continue
+                    run = track.run(first)
                     if not held and not self._holds(rule, run.accounts, run.sightings):
                         continue
-                    track.held[run.first] = track.held.get(run.first, 0) | bit
+                    track.held[first] = track.held.get(first, 0) | bit
                     found = _Found(rule, fingerprint, track, run, cause, sighting.offset)
-                    # A run that held before has told of all its sightings but this one.
-                    alone = held or track.sketched
-                    kept = [arrival.kept] if alone else list(track.sightings(run.first))
-                    if not arrival.fingerprint.opened & bit:
-                        arrival.fingerprint.opened |= bit
-                        yield self._campaign(found, kept)
-                    yield from self._signals(found, kept)
+                    told = held or track.sketched
+                    members = [kept] if told else list(track.sightings(first))
+                    if not opened.opened & bit:
+                        opened.opened |= bit
+                        yield self._campaign(found, members)
+                    yield from self._signals(found, members)
 
     def _signals(self, found: _Found, sightings: list[KeptSighting]) -> Iterator[Output]:
         bit = 1 << found.rule.index

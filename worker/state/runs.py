@@ -143,14 +143,16 @@ class Track:
                 self._estimates.pop(run, None)
         return True
 
-    def runs(self, time: int) -> Iterator[Run]:
-        """Give every run that holds a time, earliest first."""
+    def firsts(self, time: int) -> range:
+        """Give the first ticks of the runs that hold a time, earliest first."""
         tick = self.tick(time)
+        return range(tick - TICKS + 1, tick + 1)
+
+    def run(self, first: int) -> Run:
+        """Count the run that begins at a tick."""
         get = self._totals.get
-        total = sum([get(each, 0) for each in range(tick - TICKS + 1, tick + 1)])
-        for first in range(tick - TICKS + 1, tick + 1):
-            yield Run(first, self._count(first), total)
-            total += get(first + TICKS, 0) - get(first, 0)
+        total = sum([get(each, 0) for each in range(first, first + TICKS)])
+        return Run(first, self._count(first), total)
 
     def sightings(self, first: int) -> Iterator[KeptSighting]:
         """Give the sightings of a run by tick, then arrival; none where they are estimated."""

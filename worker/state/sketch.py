@@ -55,7 +55,7 @@ def estimate(sketches: Iterable[bytearray]) -> int:
     """Estimate the distinct accounts in the union of sketches (at least one)."""
     first, *others = sketches
     merged = bytes(map(max, first, *others)) if others else bytes(first)
-    total = sum(1 << (_FIXED - rank) for rank in merged)
+    total = sum(merged.count(rank) << (_FIXED - rank) for rank in set(merged))
     raw = ((_ALPHA_MM << (_FIXED - 32)) + total // 2) // total
     empty = merged.count(0)
     return _LINEAR[empty] if empty and raw <= _LINEAR_BELOW else raw
