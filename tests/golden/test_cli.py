@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from tests.support.command import Ran, weir
-from worker.cli.main import app
+from worker.cli.main import EXIT_INTERRUPTED, EXIT_REFUSED, app
+from worker.domain import errors
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "example"
@@ -235,3 +236,16 @@ def test_doctor_says_what_to_mend(golden: Golden, tmp_path: Path) -> None:
 
 def test_version_is_the_package_version() -> None:
     assert re.fullmatch(r"weir \d+\.\d+\.\d+\n", weir("--version").out)
+
+
+def test_page_lists_every_command_and_exit_code() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`weir (\w+)", page.split("## Exit codes")[0])) == {
+        command[0] for command in COMMANDS if command
+    } | {"COMMAND"}
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    kinds = [errors.WeirError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {kind.exit_code for kind in kinds} <= listed
+    assert {0, 2, EXIT_REFUSED, EXIT_INTERRUPTED} <= listed

@@ -1,4 +1,4 @@
-"""Assemble the `weir` command and map errors to the exit codes of docs/operations.md."""
+"""Assemble the `weir` command and map errors to the exit codes of docs/command-line.md."""
 
 from __future__ import annotations
 
