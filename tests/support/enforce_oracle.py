@@ -77,6 +77,7 @@ class Account:
     now: int
     touched: int
     seq: int = 0
+    used: int = LONG_AGO  # stream time when last looked at
     history: list[Happening] = field(default_factory=list)
     known: list[Known] = field(default_factory=list)
     strikes_at: dict[str, int] = field(default_factory=dict)
@@ -119,15 +120,17 @@ class Oracle:
         now = max(account.now, time)
         ends = [h.end for h in account.history if h.what == "restriction" and not h.gone]
         end = max([account.touched + self.keep, *ends])
-        if now >= end or self.stream_time >= end + SLACK_MS:
+        if now >= end or self.stream_time >= max(end, account.used) + SLACK_MS:
             return None
         account.now = now
+        account.used = self.stream_time
         return account
 
     def open(self, shadow: bool, name: str, time: int) -> Account:
         account = self.find(shadow, name, time)
         if account is None:
             account = self.books[shadow][name] = Account(time, time)
+            account.used = self.stream_time
         for known in list(account.known):
             if known.touched + self.keep <= account.now:
                 if self.restricts(account, known):
@@ -419,7 +422,7 @@ class Oracle:
     ) -> None:
         self.stream_time = max(self.stream_time, time)
         if name is None:
-            nobody = Account(time, time, -1)
+            nobody = Account(time, time, seq=-1)
             known = Known(f"notice/{reason}", post[0] if post else place, post[1] if post else 0,
                           time, time, post is not None)  # fmt: skip
             self.write(False, "", nobody, known, "review", 0, 0, 0, False, why="notice")

@@ -354,6 +354,6 @@ def test_stream_time_ends_a_row_for_a_record_that_is_very_late() -> None:
     desk.notice(None, (184 + 7) * DAY - 1)
     (second,) = desk.post("two", "r", DAY)
     assert (first["account_seq"], second["account_seq"]) == (1, 2)
-    desk.notice(None, (185 + 7) * DAY)
+    desk.notice(None, (184 + 7 + 7) * DAY)
     (third,) = desk.post("three", "r", 2 * DAY)
     assert third["account_seq"] == 1

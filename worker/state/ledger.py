@@ -165,6 +165,7 @@ class Row:
         "last_strike",
         "last_time",
         "restrictions",
+        "seen",
         "seq",
     )
 
@@ -172,6 +173,7 @@ class Row:
         self.last_time = time
         self.seq = 0
         self.end = time
+        self.seen = time  # stream time when the row was last used
         self.findings: dict[FindingKey, Finding] = {}  # oldest `filed` first
         self.by_id: dict[str, Issued] = {}
         self.ladders: dict[str, LadderState] = {}
@@ -275,6 +277,7 @@ class Ledger:
         if row is None or max(time, row.last_time) >= row.end or self._retired(row):
             return None
         row.last_time = max(time, row.last_time)
+        row.seen = self._stream_time
         return row
 
     def open(self, account: str, time: int) -> Row:
@@ -283,15 +286,16 @@ class Ledger:
         if row is None:
             filed = account in self._rows
             row = self._rows[account] = Row(time)
+            row.seen = self._stream_time
             if not filed:
-                self._file(account, time)
+                self._file(account, _due(row))
         return row
 
     def _retired(self, row: Row) -> bool:
-        return self._stream_time >= row.end + RETIRE_SLACK_MS
+        return self._stream_time >= _due(row)
 
-    def _file(self, account: str, end: int) -> None:
-        hour = (end + RETIRE_SLACK_MS) // _BUCKET_MS
+    def _file(self, account: str, due: int) -> None:
+        hour = due // _BUCKET_MS
         accounts = self._filed.get(hour)
         if accounts is None:
             accounts = self._filed[hour] = []
@@ -307,4 +311,13 @@ class Ledger:
         if self._retired(row):
             del self._rows[account]
         else:
-            self._file(account, row.end)
+            self._file(account, _due(row))
+
+
+def _due(row: Row) -> int:
+    """Give the stream time at which a row is forgotten.
+
+    A row that was made by a record far behind stream time may have ended already; it stays for
+    the slack all the same, so that the same record delivered again finds what it has led to.
+    """
+    return max(row.end, row.seen) + RETIRE_SLACK_MS
