@@ -40,7 +40,7 @@ class KafkaSink:
             raise ValueError("records are bytes: serializers hide errors from us")
         try:
             self._producer = KafkaProducer(**options)
-        except (client_errors.KafkaTimeoutError, client_errors.NoBrokersAvailable) as error:
+        except client_errors.KafkaTimeoutError as error:
             raise unavailable(settings.kafka, error) from None
         self._partitions: dict[str, int] = {}
         self._pending: list[tuple[str, Any]] = []
