@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,16 +21,18 @@ from worker import runtime
 from worker.settings import STAGE_NAMES, Settings, StageName
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 60.0  # generous: a bound for hangs, not a measurement
+DEADLINE_S = 90.0  # generous: a bound for hangs, not a measurement
 STEP_S = 0.05
 
 
-def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
+def wait_for(
+    condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S, step_s: float = STEP_S
+) -> None:
     """Wait until a condition holds; fail with `what` after the deadline."""
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end, f"{what}: not within {deadline_s:.0f} s"
-        time.sleep(STEP_S)
+        time.sleep(step_s)
 
 
 class Read(NamedTuple):
@@ -152,7 +155,11 @@ class Deployment:
             command += ["--start", start]
         log = self.folder / f"{slot}-{stage}-{number}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+            # SIGABRT then dumps every stack: what a worker that hangs is asked for.
+            environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
         self.workers.append(WorkerProcess(process, log))
         return self.workers[-1]
 

@@ -47,8 +47,9 @@ def ndjson(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def action_ids(out: Path) -> set[str]:
-    return {record["action_id"] for record in records(out / "actions.ndjson")}
+def action_ids(source: Path | Iterable[Any]) -> set[str]:
+    """Name the decisions on posts; where no post id parses, coordinates of the run stand in."""
+    return {record["action_id"] for record in records(source) if record["post"] is not None}
 
 
 def signal_set(source: Path | Iterable[Any]) -> set[tuple[str, str, str, str]]:

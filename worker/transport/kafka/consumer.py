@@ -76,6 +76,17 @@ class _KeptRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the clien
         self.buffer: bytes = records._buffer
         super().__init__(fetch_offset, tp, records, *args, **kwargs)
 
+    def take(self, n: int | None = None) -> list[Any]:
+        """Return records, raise, or end up drained: anything else would make poll() spin.
+
+        After it has raised, the stock iterator gives nothing for ever; when a rebalance then
+        swallows the error, only this notices. A drained object is fetched again.
+        """
+        records: list[Any] = super().take(n)
+        if not records and self:
+            self.drain()
+        return records
+
     def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[Any]:
         for batch in quarantine.batches(self.buffer):
             if batch.next_offset > self.fetch_offset:
@@ -99,13 +110,17 @@ class KafkaSource:
         self._listener = _Listener()
         try:
             self._consumer = KafkaConsumer(**consumer_options(settings, stage))
-        except (client_errors.KafkaTimeoutError, client_errors.NoBrokersAvailable) as error:
+        except client_errors.KafkaTimeoutError as error:
             raise unavailable(settings.kafka, error) from None
         self._fetcher = self._consumer._fetcher
         self._fetcher.PartitionRecords = _KeptRecords
         self._listener.consumer = self._consumer
+        wanted = sorted(topics)
+        for topic in wanted:
+            # Joining without metadata ends in an empty assignment and a second rebalance.
+            self._consumer.partitions_for_topic(topic)
         self._suspects: dict[Partition, int] = {}  # offset at which the client raised once
-        self._consumer.subscribe(topics=sorted(topics), listener=self._listener)
+        self._consumer.subscribe(topics=wanted, listener=self._listener)
 
     @property
     def rebalances(self) -> int:

@@ -1,0 +1,1 @@
+"""Measure and check at scale; each module is a command."""
