@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,19 @@ def test_progress_counts_bytes_on_disk(tmp_path: Path) -> None:
         pass
     assert reader.position == reader.size
     reader.close()
+
+
+def test_named_pipe_has_lines_and_no_size(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(gzip.compress(b"a\nb\n"),))
+    writer.start()
+    reader = LineReader(str(path))
+    assert b"".join(block.data for block in reader) == b"a\nb\n"
+    assert (reader.size, reader.position) == (None, 0)
+    reader.close()
+    writer.join(10)
+    assert not writer.is_alive()
 
 
 def broken_gzip() -> bytes:

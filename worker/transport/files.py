@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import stat
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ class LineReader:
             raise ValueError(f"chunk_bytes must be at least 1, got {chunk_bytes}")
         self.path = path
         self.name = logical_name(path)
-        self.size: int | None = None  # bytes on disk; unknown for standard input
+        self.size: int | None = None  # bytes on disk; unknown for pipes and standard input
         self._chunk_bytes = chunk_bytes
         self._line = 1
         self._file = self._open(path)
@@ -74,7 +75,7 @@ class LineReader:
             return sys.stdin.buffer
         try:
             file = Path(path).open("rb")  # noqa: SIM115 - closed by close()
-            self.size = Path(path).stat().st_size
+            status = Path(path).stat()
         except FileNotFoundError:
             raise InputError(
                 f"{path}: no such file. Give an NDJSON file (plain or .gz), or - for standard input"
@@ -86,6 +87,8 @@ class LineReader:
             ) from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        if stat.S_ISREG(status.st_mode):  # a pipe has no size, and no position to ask for
+            self.size = status.st_size
         return file
 
     @property
