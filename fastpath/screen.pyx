@@ -449,9 +449,7 @@ cdef class Screen:
         cdef size_t pos = 0
         cdef TextSpan span
         found.url_count = 0
-        found.urls = <Sip128*>bump_alloc(&self.arena.bump, POST_URLS * sizeof(Sip128))
-        if found.urls == NULL:
-            return READ_NO_MEMORY
+        found.urls = NULL
         if post.url_count > POST_URLS:
             found.flags |= FLAG_URLS_TRUNCATED
         while taken < post.url_count and taken < POST_URLS:
@@ -475,6 +473,10 @@ cdef class Screen:
             return READ_NO_MEMORY
         if url.size == 0:
             return READ_OK
+        if found.urls == NULL:
+            found.urls = <Sip128*>bump_alloc(&self.arena.bump, POST_URLS * sizeof(Sip128))
+            if found.urls == NULL:
+                return READ_NO_MEMORY
         identity = siphash128(&self.key, 2, url.canonical, url.size)
         for i in range(found.url_count):
             if (
