@@ -141,6 +141,7 @@ class LocalKafka:
 
     @property
     def log(self) -> Path:
+        """Return the file that the broker writes its log to."""
         if self.folder is None:
             raise LocalKafkaError("the broker has not been started")
         return self.folder / "broker.log"
