@@ -129,7 +129,6 @@ class LocalKafka:
 
     Attributes:
         bootstrap_servers: `127.0.0.1:PORT`, once `start` has returned.
-        log: the broker's own log, inside the temporary folder.
     """
 
     def __init__(self, port: int | None = None, heap: str = "1g") -> None:
@@ -141,6 +140,7 @@ class LocalKafka:
 
     @property
     def log(self) -> Path:
+        """Return the broker's own log, inside the temporary folder."""
         """Return the file that the broker writes its log to."""
         if self.folder is None:
             raise LocalKafkaError("the broker has not been started")
