@@ -1,0 +1,282 @@
+# URLs: found in text, brought to canonical form; fastpath/reference/hashes.py is the definition.
+# Included by hashes.pyx.
+
+cdef inline size_t terminator(const uint8_t* at, size_t left) noexcept nogil:
+    """Return the bytes of the white space, quote or angle bracket that ends a URL here, or 0."""
+    cdef uint8_t c = at[0]
+    cdef uint8_t second, third
+    if c < 0x80:
+        if c == 0x20 or (c >= 0x09 and c <= 0x0D):
+            return 1
+        return 1 if c == 0x22 or c == 0x27 or c == 0x60 or c == 0x3C or c == 0x3E else 0
+    if left < 2:
+        return 0
+    second = at[1]
+    if c == 0xC2:
+        return 2 if second == 0x85 or second == 0xA0 or second == 0xAB or second == 0xBB else 0
+    if left < 3:
+        return 0
+    third = at[2]
+    if c == 0xE1:
+        return 3 if second == 0x9A and third == 0x80 else 0
+    if c == 0xE3:
+        return 3 if second == 0x80 and third == 0x80 else 0
+    if c != 0xE2:
+        return 0
+    if second == 0x81:
+        return 3 if third == 0x9F else 0
+    if second != 0x80:
+        return 0
+    if third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF:
+        return 3
+    return 3 if third == 0x98 or third == 0x99 or third == 0x9C or third == 0x9D else 0
+
+
+cdef inline bint is_trailing(uint8_t c) noexcept nogil:
+    """Say whether a byte is one of . , ; : ! ? ) ] } ' and the double quote."""
+    return (
+        c == 0x2E or c == 0x2C or c == 0x3B or c == 0x3A or c == 0x21 or c == 0x3F
+        or c == 0x29 or c == 0x5D or c == 0x7D or c == 0x27 or c == 0x22
+    )
+
+
+cdef inline bint equals_lower(const uint8_t* at, const char* lower, size_t size) noexcept nogil:
+    """Compare letters with lower-case ASCII, ignoring case."""
+    cdef size_t i
+    for i in range(size):
+        if (at[i] | 0x20) != <uint8_t>lower[i]:
+            return False
+    return True
+
+
+cdef bint next_url(const uint8_t* text, size_t size, size_t* pos, TextSpan* out) noexcept nogil:
+    """Find the next http or https URL at or after *pos, trailing punctuation left out."""
+    cdef size_t at = pos[0], start, body, end
+    cdef const uint8_t* colon
+    while at < size:
+        colon = <const uint8_t*>memchr(text + at, 0x3A, size - at)
+        if colon == NULL:
+            break
+        at = <size_t>(colon - text)
+        body = at + 3
+        if body > size or text[at + 1] != 0x2F or text[at + 2] != 0x2F:
+            at += 1
+            continue
+        if at >= pos[0] + 4 and equals_lower(text + at - 4, b"http", 4):
+            start = at - 4
+        elif at >= pos[0] + 5 and equals_lower(text + at - 5, b"https", 5):
+            start = at - 5
+        else:
+            at += 1
+            continue
+        end = body
+        while end < size and terminator(text + end, size - end) == 0:
+            end += 1
+        pos[0] = end
+        at = end
+        while end > body and is_trailing(text[end - 1]):
+            end -= 1
+        if end > body:
+            out.data = text + start
+            out.size = end - start
+            return True
+    pos[0] = size
+    return False
+
+
+cdef inline int hex_value(uint8_t c) noexcept nogil:
+    if c >= 0x30 and c <= 0x39:
+        return c - 0x30
+    if c >= 0x41 and c <= 0x46:
+        return c - 0x37
+    if c >= 0x61 and c <= 0x66:
+        return c - 0x57
+    return -1
+
+
+cdef inline bint is_unreserved(uint8_t c) noexcept nogil:
+    """Say whether RFC 3986 calls a byte unreserved: a letter, a digit, - . _ ~."""
+    return (
+        (c >= 0x61 and c <= 0x7A) or (c >= 0x41 and c <= 0x5A) or (c >= 0x30 and c <= 0x39)
+        or c == 0x2D or c == 0x2E or c == 0x5F or c == 0x7E
+    )
+
+
+cdef size_t normal_escapes(
+    uint8_t* out, const uint8_t* data, size_t size, bint slashes
+) noexcept nogil:
+    """Decode escapes of unreserved bytes, upper-case the others; a backslash may become a slash."""
+    cdef size_t i = 0, n = 0
+    cdef int high, low
+    cdef uint8_t c
+    while i < size:
+        c = data[i]
+        if c == 0x25 and size - i >= 3:
+            high = hex_value(data[i + 1])
+            low = hex_value(data[i + 2])
+            if high >= 0 and low >= 0:
+                c = <uint8_t>(16 * high + low)
+                if is_unreserved(c):
+                    out[n] = c
+                    n += 1
+                else:
+                    out[n] = 0x25
+                    out[n + 1] = <uint8_t>(high + (0x30 if high < 10 else 0x37))
+                    out[n + 2] = <uint8_t>(low + (0x30 if low < 10 else 0x37))
+                    n += 3
+                i += 3
+                continue
+        out[n] = 0x2F if slashes and c == 0x5C else c
+        n += 1
+        i += 1
+    return n
+
+
+cdef size_t without_dots(uint8_t* path, size_t size) noexcept nogil:
+    """Remove dot segments in place from a path that begins with a slash (RFC 3986, 5.2.4)."""
+    cdef size_t read = 0, write = 0, end
+    while read < size:  # path[read] is a slash
+        end = read + 1
+        while end < size and path[end] != 0x2F:
+            end += 1
+        if end - read == 2 and path[read + 1] == 0x2E:
+            if end == size:
+                path[write] = 0x2F
+                write += 1
+        elif end - read == 3 and path[read + 1] == 0x2E and path[read + 2] == 0x2E:
+            while write > 0:
+                write -= 1
+                if path[write] == 0x2F:
+                    break
+            if end == size:
+                path[write] = 0x2F
+                write += 1
+        else:
+            while read < end:
+                path[write] = path[read]
+                write += 1
+                read += 1
+        read = end
+    return write
+
+
+cdef int canonical_host(
+    Bump* bump, const uint8_t* host, size_t size, TextSpan* out
+) noexcept nogil:
+    """Decode escapes and lower-case a host; fold it where it is not ASCII. 0, or -1: no memory."""
+    cdef uint8_t* copy = <uint8_t*>bump_alloc(bump, size + 1)
+    cdef Lane lane
+    cdef bint ascii = True
+    cdef size_t i, n
+    if copy == NULL:
+        return -1
+    n = normal_escapes(copy, host, size, False)
+    for i in range(n):
+        if copy[i] >= 0x80:
+            ascii = False
+    out.data = copy
+    out.size = n
+    if ascii:
+        for i in range(n):
+            if copy[i] >= 0x41 and copy[i] <= 0x5A:
+                copy[i] |= 0x20
+        return 0
+    if fold(bump, copy, n, &lane) != 0:
+        return -1
+    out.data = lane.data
+    out.size = lane.size
+    return 0
+
+
+cdef size_t split_port(const uint8_t* authority, size_t size, TextSpan* port) noexcept nogil:
+    """Return the bytes of the host; a port that is not all digits belongs to it."""
+    cdef size_t at = size
+    port.data = NULL
+    port.size = 0
+    while at > 0 and authority[at - 1] >= 0x30 and authority[at - 1] <= 0x39:
+        at -= 1
+    if at == 0 or authority[at - 1] != 0x3A:
+        return size
+    port.data = authority + at
+    port.size = size - at
+    while port.size > 1 and port.data[0] == 0x30:
+        port.data += 1
+        port.size -= 1
+    return at - 1
+
+
+cdef int canonical_url(Bump* bump, const uint8_t* url, size_t size, UrlView* out) noexcept nogil:
+    """Write the canonical form of a URL; see fastpath/reference/hashes.py for the rules."""
+    cdef ByteSpan span = trim(url, size)
+    cdef const uint8_t* at = url + span.start
+    cdef const uint8_t* hash_mark
+    cdef size_t left = span.end - span.start, hierarchy, authority, i, n
+    cdef TextSpan host, port
+    cdef bint secure
+    cdef uint8_t* buffer
+    out.canonical = at
+    out.size = <uint32_t>left
+    out.host = at
+    out.host_size = 0
+    if left >= 7 and equals_lower(at, b"http", 4) and at[4] == 0x3A:
+        secure = False
+        i = 5
+    elif left >= 8 and equals_lower(at, b"https", 5) and at[5] == 0x3A:
+        secure = True
+        i = 6
+    else:
+        return 0
+    if at[i] != 0x2F or at[i + 1] != 0x2F:
+        return 0
+    at += i + 2
+    left -= i + 2
+    hash_mark = <const uint8_t*>memchr(at, 0x23, left) if left > 0 else NULL
+    if hash_mark != NULL:
+        left = <size_t>(hash_mark - at)
+    hierarchy = 0
+    while hierarchy < left and at[hierarchy] != 0x3F:
+        hierarchy += 1
+    authority = 0
+    while authority < hierarchy and at[authority] != 0x2F and at[authority] != 0x5C:
+        authority += 1
+    i = authority
+    while i > 0 and at[i - 1] != 0x40:
+        i -= 1
+    n = split_port(at + i, authority - i, &port)
+    if canonical_host(bump, at + i, n, &host) != 0:
+        return -1
+    if host.size == 0:
+        return 0
+    if port.size == (3 if secure else 2) and (
+        (secure and port.data[0] == 0x34 and port.data[1] == 0x34 and port.data[2] == 0x33)
+        or (not secure and port.data[0] == 0x38 and port.data[1] == 0x30)
+    ):
+        port.size = 0
+    buffer = <uint8_t*>bump_reserve(bump, 16 + host.size + port.size + left)
+    if buffer == NULL:
+        return -1
+    memcpy(buffer, b"https://", 8)
+    n = 8
+    if not secure:
+        memcpy(buffer, b"http://", 7)
+        n = 7
+    memcpy(buffer + n, host.data, host.size)
+    out.host = buffer + n
+    out.host_size = <uint32_t>host.size
+    n += host.size
+    if port.size > 0:
+        buffer[n] = 0x3A
+        memcpy(buffer + n + 1, port.data, port.size)
+        n += 1 + port.size
+    if hierarchy == authority:
+        buffer[n] = 0x2F
+        n += 1
+    else:
+        i = normal_escapes(buffer + n, at + authority, hierarchy - authority, True)
+        n += without_dots(buffer + n, i)
+    if hierarchy < left:
+        n += normal_escapes(buffer + n, at + hierarchy, left - hierarchy, False)
+    bump_commit(bump, n)
+    out.canonical = buffer
+    out.size = <uint32_t>n
+    return 0
