@@ -1,6 +1,8 @@
 # Every target installs what it needs into .venv; JDK 17, Maven, Prometheus and Helm are yours to bring.
 PYTHON ?= python3
+# cython-lint looks pycodestyle up there.
 BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 EXAMPLE := deploy/example
 SOURCES := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.pxi fastpath/*.h) setup.py pyproject.toml
 
