@@ -108,10 +108,13 @@ class CorrelateStage:
 
     def _judge(self, cause: int, sighting: Sighting, arrival: Arrival) -> Iterator[Output]:
         """Look at every run that holds the sighting, for every rule of its type."""
-        fingerprint = FingerprintRef(sighting.type, sighting.fingerprint.hex())
         kept, opened = arrival.kept, arrival.fingerprint
         for track in arrival.tracks:
+            most = track.most()
             for rule in self._rules[sighting.type, track.over_ms]:
+                if most is not None and not self._holds(rule, *most):
+                    continue  # `when` is monotone: with fewer no run can hold, or has held
+                fingerprint = FingerprintRef(sighting.type, sighting.fingerprint.hex())
                 bit = 1 << rule.index
                 for first in track.firsts(kept.time):
                     # A run that held before has told of all its sightings but this one.

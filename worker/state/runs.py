@@ -154,6 +154,10 @@ class Track:
         total = sum([get(each, 0) for each in range(first, first + TICKS)])
         return Run(first, self._count(first), total)
 
+    def most(self) -> tuple[int, int] | None:
+        """Give accounts and sightings of all that is kept: no run has more; None if estimated."""
+        return None if self._sketches is not None else (len(self._accounts), self._size)
+
     def sightings(self, first: int) -> Iterator[KeptSighting]:
         """Give the sightings of a run by tick, then arrival; none where they are estimated."""
         for tick in range(first, first + TICKS):
