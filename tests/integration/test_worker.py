@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -97,24 +98,47 @@ def test_a_restart_rebuilds_state_and_repeats_nothing(deploy: Deploy, tmp_path: 
     assert second.saw("partition_restored")
 
 
-def test_a_killed_worker_repeats_equal_actions_and_loses_none(
-    deploy: Deploy, tmp_path: Path
+@pytest.mark.parametrize("ending", ["killed", "drained"])
+def test_a_worker_ended_in_midstream_loses_nothing(
+    deploy: Deploy, tmp_path: Path, ending: str
 ) -> None:
     bundle = post_rules_alone(EXAMPLE / "bundle", tmp_path / "bundle")
     deployment = deploy(bundle)
     deployment.load(sample(tmp_path / "posts.ndjson", 0, 2000))
     first = deployment.start("a", max_poll_records=50)
     wait_for(lambda: len(deployment.read("signals")) > 20, "some way in")
-    first.kill()
+    if ending == "killed":
+        first.kill()
+    else:
+        began = time.monotonic()
+        assert first.stop() == 0
+        assert time.monotonic() - began < deployment.settings().shutdown.total_ms / 1000
     deployment.workers.clear()
     second = deployment.start("a", start=None)  # the same slot: no session to wait out
     wait_for(deployment.drained, "the rest goes through")
     assert second.stop() == 0
-    written: dict[str, bytes | None] = {}
-    for read in deployment.actions():
-        assert written.setdefault(read.json["action_id"], read.value) is not None
+    found = ids(deployment.actions())
+    if ending == "drained":
+        assert len(found) == len(set(found)), "a drain repeats nothing"
     expected = scan_into(deployment, tmp_path / "posts.ndjson", tmp_path / "out")
-    assert set(written) == action_ids(expected / "actions.ndjson")
+    assert set(found) == action_ids(expected / "actions.ndjson")
+
+
+def test_a_twin_of_a_slot_ends_the_older_process(deploy: Deploy, tmp_path: Path) -> None:
+    deployment = deploy()
+    older = deployment.start("a", stages=("screen",))
+    wait_for(lambda: older.saw("partitions_assigned"), "the older process works")
+    twin = deployment.start("a", stages=("screen",))
+    wait_for(lambda: twin.saw("partitions_assigned"), "the twin took over")
+    deployment.workers.remove(older)
+    try:
+        deployment.load(sample(tmp_path / "posts.ndjson", 0, 200))
+        wait_for(lambda: deployment.caught_up("screen"), "the twin goes on")
+        assert older.process.wait(60) == 70
+        assert older.told("slots must be unique")
+    finally:
+        older.kill()
+    assert twin.stop() == 0
 
 
 def test_a_second_worker_takes_its_share(deploy: Deploy, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from fastpath.records import BatchView
 from worker.domain.dead_letter import Disposition
-from worker.domain.errors import StateMismatch
+from worker.domain.errors import Fatal, StateMismatch
 from worker.engine.dead_letters import outputs_of
 from worker.engine.deadline import Clock, Deadline
 from worker.engine.fuse import Fuse
@@ -304,6 +304,9 @@ class Engine:
             self._tell("commit_refused", message=str(refused), partitions=len(offsets))
             self._bound = -1  # read the offsets again, under whatever assignment holds then
             return False
+        except Fatal:
+            self._meter.add("weir_commits_total", ("failed",))
+            raise
         self._meter.add("weir_commits_total", ("committed",))
         return True
 
