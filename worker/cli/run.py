@@ -63,10 +63,10 @@ def run(
     accept_gap: Annotated[
         int | None,
         typer.Option(
-            "--accept-gap",
+            "--accept-retention-gap",
             metavar="RECORDS",
             min=1,
-            help="After exit 73: go on although retention deleted up to this many unread records.",
+            help="After exit 73: go on without the records that retention deleted, as many as told.",
         ),
     ] = None,
     exit_on_stop: Annotated[

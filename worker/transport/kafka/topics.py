@@ -152,6 +152,7 @@ def _input(settings: Settings) -> Iterator[Rule]:
         # before it is read.
         yield _equals("retention.ms", "-1", "warning")
 
+
 def _own(role: str) -> Iterator[Rule]:
     yield Rule(
         "max.message.bytes",
@@ -190,7 +191,7 @@ class Topics:
         self._settings = settings
         try:
             self._admin = KafkaAdminClient(**connection(settings.kafka))
-        except (client_errors.KafkaTimeoutError, client_errors.NoBrokersAvailable) as error:
+        except client_errors.KafkaTimeoutError as error:
             raise unavailable(settings.kafka, error) from None
 
     def __enter__(self) -> Topics:
