@@ -66,7 +66,7 @@ def run(
             "--accept-retention-gap",
             metavar="RECORDS",
             min=1,
-            help="After exit 73: go on without the records that retention deleted, as many as told.",
+            help="After exit 73: go on without the records retention deleted, as many as told.",
         ),
     ] = None,
     exit_on_stop: Annotated[

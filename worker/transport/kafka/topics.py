@@ -1,4 +1,4 @@
-"""Create topics and compare them with what the stages rely on (docs/operations.md, Topics).
+"""Create topics and compare them with what the stages rely on (docs/delivery.md).
 
 A wrong setting that breaks a guarantee is refused; one that costs time, or that a managed service
 hides, is a warning.
