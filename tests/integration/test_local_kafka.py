@@ -85,13 +85,14 @@ def test_a_kill_leaves_no_broker_and_the_next_start_sweeps() -> None:
     ]
     process.kill()
     process.wait()
-    wait_for(lambda: not broker.is_running() or broker.status() == "zombie", "the broker ends")
-    assert not listens(port)
+    close(process)
+    gone = lambda: not broker.is_running() or broker.status() == "zombie"  # noqa: E731
+    wait_for(gone, "the broker ends")
+    wait_for(lambda: not listens(port), "its port is free")
     assert len(folders(process.pid)) == 1
     with serving("384m") as servers:
         assert listens(int(servers.rsplit(":", 1)[1]))
         assert folders(process.pid) == []
-    close(process)
 
 
 def test_two_run_side_by_side() -> None:

@@ -27,10 +27,11 @@ def send(deployment: Deployment, value: bytes, key: bytes = b"u", **options: obj
     """Write one record as a batch of its own; return its offset."""
     producer = KafkaProducer(bootstrap_servers=deployment.servers, **options.pop("producer", {}))
     topic = deployment.settings().topic("posts")
-    sent = producer.send(topic, value, key, partition=0, timestamp_ms=NOW, **options)
-    offset = sent.get(30).offset
-    producer.close()
-    return int(offset)
+    try:
+        sent = producer.send(topic, value, key, partition=0, timestamp_ms=NOW, **options)
+        return int(sent.get(30).offset)
+    finally:
+        producer.close()
 
 
 def test_a_header_key_that_is_no_utf8_is_saved_and_passed(deploy: Deploy) -> None:
