@@ -161,8 +161,8 @@ class LocalKafka:
                 self._start_once(jars)
             except LocalKafkaError as error:
                 self._kill()
-                retry = "Address already in use" in str(error) and self.wanted_port is None
-                if not retry or attempt == ATTEMPTS:
+                slow = "did not serve" in str(error)
+                if slow or self.wanted_port is not None or attempt == ATTEMPTS:
                     self.stop()
                     raise
             else:
