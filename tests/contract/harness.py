@@ -146,7 +146,9 @@ class KafkaCluster:
         self._namespace = f"weir-{uuid4().hex[:12]}"
         self._opened: list[Callable[[], None]] = []
         admin = KafkaAdminClient(bootstrap_servers=servers)
-        admin.create_topics([NewTopic(self.topic, partitions, 1)])
+        # Retention goes by the time of the records, and some here are from 1970.
+        forever = {"retention.ms": "-1"}
+        admin.create_topics([NewTopic(self.topic, partitions, 1, topic_configs=forever)])
         admin.close()
         self._producer = KafkaProducer(bootstrap_servers=servers)
         self._opened.append(self._producer.close)
