@@ -205,11 +205,17 @@ class KafkaCluster:
 
 
 def begin(source: Source) -> None:
-    """Poll until partitions are assigned, then read each from its beginning."""
+    """Poll until partitions are assigned, then read each from its beginning.
+
+    An assignment is ours once a whole poll has passed without a rebalance: the listener of a
+    client may still be pausing partitions when `assigned` shows them.
+    """
     deadline = Deadline()
-    while not source.assigned():
+    seen = -1
+    while not (source.assigned() and source.stable and source.rebalances == seen > 0):
         deadline.check("joining the group")
-        source.poll(0.1, 1)
+        seen = source.rebalances
+        source.poll(0.2, 1)
     rewind(source)
 
 
