@@ -26,9 +26,7 @@ def action_id(
     so no two field lists share an encoding. 32 characters, RFC 4648 base32, upper case.
     """
     fields = (deployment, account, post, str(revision), policy, kind, str(step))
-    message = b"".join(
-        len(raw).to_bytes(4, "little") + raw for raw in (f.encode() for f in fields)
-    )
+    message = b"".join(len(raw).to_bytes(4, "little") + raw for raw in (f.encode() for f in fields))
     digest = hashlib.blake2b(message, digest_size=20, key=key).digest()
     return base64.b32encode(digest).decode()
 
