@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from worker import offline
 from worker.cli import console
 from worker.cli.console import Form, FormOption
 from worker.cli.options import ConfigOption, FieldMapOption, Preset, PresetOption, read_field_map
 from worker.policy.bundle import CheckReport, check_bundle
 from worker.policy.render import render_diagnostics
+from worker.runtime import offline
 from worker.settings_load import Loaded, load_settings, resolved
 
 EXAMPLES = console.examples(

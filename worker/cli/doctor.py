@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from worker import doctor as examine
 from worker.cli import console
 from worker.cli.console import Form, FormOption
 from worker.cli.options import ConfigOption
-from worker.doctor import Line
 from worker.domain.errors import ConfigError
+from worker.runtime import doctor as examine
+from worker.runtime.doctor import Line
 from worker.settings_load import load_settings
 
 EXAMPLES = console.examples(

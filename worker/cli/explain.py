@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from worker import offline
 from worker.cli import console
 from worker.cli.console import Form, FormOption
 from worker.cli.options import (
@@ -22,6 +21,7 @@ from worker.cli.options import (
     read_field_map,
 )
 from worker.engine.explain import Explanation, Part, RuleView
+from worker.runtime import offline
 from worker.settings_load import load_settings
 
 EXAMPLES = console.examples(

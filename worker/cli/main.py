@@ -67,7 +67,7 @@ def main() -> None:
     """Run the command line and leave with its exit code; user errors never show a traceback."""
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        app()
+        app(prog_name="weir")  # however it was started
     except (PolicyError, BuildError) as error:
         console.report(error)
         sys.exit(EXIT_REFUSED)

@@ -1,8 +1,9 @@
-"""Compose what `weir check` and `weir explain` need beside a scan; no broker, nothing written."""
+"""Compose what needs no broker: `weir scan`, `weir explain`, and the counts of `weir check`."""
 
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,35 @@ from typing import Any
 from fastpath.spec import GATE_TRUE
 from worker.domain.identity import SCAN_DEPLOYMENT_KEY
 from worker.engine.explain import Explainer, Explanation
-from worker.engine.scan import MAX_RECORDS
+from worker.engine.scan import MAX_RECORDS, RESULTS, Pipeline, Scan
 from worker.policy.bundle import Bundle
-from worker.runtime import build_stage, new_screen, read_bundle
+from worker.runtime.stages import VERSION, build_screen, build_stage, new_screen, read_bundle
 from worker.settings import Settings
-from worker.transport.files import STDIN, InputError, PostFile, logical_name
+from worker.transport.files import STDIN, InputError, PostFile, ResultFolder, logical_name
 
 # A file with one post is read whole: one of this size is another file than the one meant.
 MAX_POST_BYTES = 16 * 1024 * 1024
+
+
+def build_scan(settings: Settings, posts: str, out: Path) -> Scan:
+    """Compose `weir scan`: three stages over one file, results in a folder.
+
+    Raises:
+        UserError: input, output or bundle cannot be used.
+    """
+    bundle = read_bundle(settings)
+    key = settings.deployment_key() if settings.deployment_key_file else SCAN_DEPLOYMENT_KEY
+    source = PostFile(posts)
+    screen = build_screen(
+        settings, bundle, key, topic=source.name, from_file=True, sighting_partitions=1
+    )
+    stages = {
+        name: build_stage(settings, name, bundle, key, screen if name == "screen" else None).stage
+        for name in ("screen", "correlate", "enforce")
+    }
+    results = ResultFolder(out, RESULTS)
+    pipeline = Pipeline(source.name, results=results, **stages)
+    return Scan(source, pipeline, results, time.perf_counter, bundle.digest, VERSION)
 
 
 @dataclass(frozen=True, slots=True)

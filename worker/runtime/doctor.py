@@ -13,7 +13,8 @@ import crc32c
 import fastpath
 from worker.domain.errors import ConfigError, WeirError
 from worker.policy.bundle import check_bundle
-from worker.runtime import VERSION, act_after, check_topics
+from worker.runtime.stages import VERSION, act_after
+from worker.runtime.topics import check_topics
 from worker.settings import Settings
 from worker.transport.kafka.client import TESTED_VERSIONS, guard_client
 

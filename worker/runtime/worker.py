@@ -1,0 +1,220 @@
+"""Run stages as threads of one process until a signal, an error or a stop for a person."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from worker.domain.errors import (
+    BrokerUnavailable,
+    ConfigError,
+    FailStop,
+    Fatal,
+    FuseOpen,
+    PolicyError,
+    WeirError,
+)
+from worker.engine.watchdog import Watchdog
+from worker.obs import logs
+from worker.obs.collector import Exposition, WorkerCollector
+from worker.obs.health import HealthServer
+from worker.policy.bundle import Bundle
+from worker.runtime.engines import StageRun, build_engine, new_run
+from worker.runtime.stages import VERSION, act_after, read_bundle
+from worker.settings import WATCHDOG_MS, Settings, StageName, Start
+from worker.transport.kafka.topics import Topics
+
+# A stop for a person: restarting without one would loop for ever, so the process waits.
+_FOR_A_PERSON = (FailStop, ConfigError, PolicyError)
+
+
+@dataclass(slots=True)
+class Worker:
+    """Run stages as threads of this process until a signal, an error or a stop for a person."""
+
+    settings: Settings
+    runs: list[StageRun]
+    start: Start | None
+    accept_gap: int | None
+    exit_on_stop: bool
+    stop: threading.Event = field(default_factory=threading.Event)
+    changed: threading.Event = field(default_factory=threading.Event)
+
+    def work(self) -> int:
+        """Return the exit code: 0 after a drain; blocks until then.
+
+        Raises:
+            BrokerUnavailable: no broker answered at start-up.
+        """
+        try:
+            self._begin()
+        except _FOR_A_PERSON as error:
+            return self._stop_for_a_person(error)
+        while not self.stop.is_set():
+            self.changed.wait(1.0)
+            self.changed.clear()
+            if any(run.error is not None for run in self.runs):
+                break
+        failed = next((run.error for run in self.runs if run.error is not None), None)
+        if isinstance(failed, BrokerUnavailable):
+            raise failed
+        if failed is not None and not isinstance(failed, _FOR_A_PERSON):
+            return self._fail(failed)
+        self._drain()
+        if failed is not None:
+            return self._stop_for_a_person(failed)
+        late = next((run.error for run in self.runs if run.error is not None), None)
+        return 0 if late is None else self._fail(late)
+
+    def _begin(self) -> None:
+        names = [run.name for run in self.runs]
+        bundle = read_bundle(self.settings)
+        self.settings.deployment_key()
+        if "enforce" in names:
+            act_after(self.settings)
+        with Topics(self.settings) as topics:
+            for finding in topics.refuse(names):
+                self.runs[0].log.warning("worker_started", message=str(finding))
+        if self.settings.kafka.durability == "single_node":
+            self.runs[0].log.warning(
+                "not_durable", durability="single_node", message="NOT DURABLE: one copy of all data"
+            )
+        for run in self.runs:
+            run.thread = threading.Thread(
+                target=self._drive, args=(run, bundle), name=f"weir-{run.name}", daemon=True
+            )
+            run.thread.start()
+
+    def _drive(self, run: StageRun, bundle: Bundle) -> None:
+        try:
+            run.engine = build_engine(
+                self.settings,
+                run.name,
+                bundle=bundle,
+                start=self.start,
+                accept_gap=self.accept_gap,
+                run=run,
+            )
+            if self.stop.is_set():
+                run.engine.stop()
+            run.engine.run()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the process decides
+            run.error = error
+            if run.engine is not None and isinstance(error, _FOR_A_PERSON):
+                run.engine.close()
+            run.phase.enter("idle")
+        self.changed.set()
+
+    def _drain(self) -> None:
+        for run in self.runs:
+            if run.engine is not None:
+                run.engine.stop()
+            run.log.info("worker_stopping")
+        until = time.monotonic() + self.settings.shutdown.total_ms / 1000
+        for run in self.runs:
+            if run.thread is not None:
+                run.thread.join(max(until - time.monotonic(), 0))
+                if run.thread.is_alive() and run.error is None:
+                    run.error = Fatal(
+                        f"{run.name} did not stop within {self.settings.shutdown.total_ms} ms, "
+                        f"it is in {run.phase.name}"
+                    )
+
+    def _stop_for_a_person(self, error: BaseException) -> int:
+        # A refused policy exits 78 here as a setting does; `weir check` has its own code for it.
+        code = ConfigError.exit_code if isinstance(error, PolicyError) else _code(error)
+        for run in self.runs:
+            run.health.stopped(code, str(error))
+            if code == FuseOpen.exit_code and run.error is error:
+                run.instruments.set("weir_fuse_open", 1)
+            run.log.error("stopped_for_a_person", code=code, message=str(error))
+        if not self.exit_on_stop:
+            self.stop.wait()  # restarting the process is the acknowledgement
+        return code
+
+    def _fail(self, error: BaseException) -> int:
+        code = _code(error)
+        for run in self.runs:
+            run.log.error("failed", code=code, message=_message(error))
+        return code
+
+
+def _code(error: BaseException) -> int:
+    return error.exit_code if isinstance(error, WeirError) else Fatal.exit_code
+
+
+def _message(error: BaseException) -> str:
+    """Describe an error; one that is not ours may quote a record, so its kind must do."""
+    return str(error) if isinstance(error, WeirError) else type(error).__name__
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Take SIGTERM and SIGINT as a wish to stop; elsewhere than on the main thread do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: signal.signal(number, lambda *_: stop())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(
+    settings: Settings,
+    stages: Sequence[StageName],
+    start: Start | None = None,
+    *,
+    accept_gap: int | None = None,
+    exit_on_stop: bool = False,
+    configure_logs: bool = True,
+) -> int:
+    """Run stages of this process until SIGTERM or SIGINT; return the exit code.
+
+    Every stage has its own consumer, producer and thread. A stop for a person (72, 73, 78) keeps
+    the process up, live and not ready, unless `exit_on_stop`.
+
+    Raises:
+        BrokerUnavailable: no broker answered at start-up.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold posts
+    if configure_logs:
+        logs.configure(getattr(logging, settings.log.level.upper()))
+    runs = [new_run(settings, name) for name in stages]
+    worker = Worker(settings, runs, start, accept_gap, exit_on_stop)
+
+    def wish() -> None:
+        worker.stop.set()
+        worker.changed.set()
+
+    server = HealthServer(
+        settings.health.host,
+        settings.health.port,
+        [run.health for run in runs],
+        Exposition(WorkerCollector([run.instruments for run in runs])),
+    )
+    watchdog = Watchdog(tuple(run.phase for run in runs), WATCHDOG_MS / 1000)
+    with _signals(wish):
+        server.start()
+        watchdog.start()
+        for each in runs:
+            each.log.info("worker_started", version=VERSION, port=server.port)
+        try:
+            code = worker.work()
+        finally:
+            watchdog.stop()
+            server.close()
+    for each in runs:
+        each.log.info("worker_stopped", code=code)
+    return code
