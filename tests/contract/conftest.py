@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.broker import serving
 from tests.contract.harness import (
     Cluster,
     ClusterPipe,
@@ -17,17 +16,8 @@ from tests.contract.harness import (
     MemoryCluster,
     Pipe,
 )
-from tests.support import requirements
 
 KAFKA = pytest.param("kafka", marks=pytest.mark.broker)
-
-
-@pytest.fixture(scope="session")
-def kafka_servers() -> Iterator[str]:
-    requirements.require("java")
-    requirements.require("mvn")
-    with serving() as servers:
-        yield servers
 
 
 def _cluster(kind: str, request: pytest.FixtureRequest, partitions: int) -> Iterator[Cluster]:
