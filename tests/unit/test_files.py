@@ -215,6 +215,23 @@ def test_older_result_and_leftovers_of_a_killed_run_are_replaced(tmp_path: Path)
     assert (tmp_path / "actions.ndjson").read_bytes() == b"new\n"
 
 
+@pytest.mark.parametrize("lines", [1, 5_000], ids=["when-published", "while-sent"])
+def test_full_disk_is_said_and_leaves_the_older_result(tmp_path: Path, lines: int) -> None:
+    older = ResultFolder(tmp_path, NAMES)
+    older.send("actions", None, b"old")
+    older.publish(b"{}\n")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    (tmp_path / f"{NAMES[-1]}.ndjson.part").symlink_to("/dev/full")
+    folder = ResultFolder(tmp_path, NAMES)
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):  # noqa: PT012
+        for _ in range(lines):
+            folder.send(NAMES[0], None, b"new")
+            folder.send(NAMES[-1], None, b"x" * 500)
+        folder.publish(b"{}\n")
+    folder.close()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_folder_with_other_files_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match=r"holds thesis\.txt"):

@@ -13,6 +13,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -249,7 +250,8 @@ class ResultFolder:
     result. Blocks on disk writes.
 
     Raises:
-        InputError: the folder is a file, cannot be written, or holds files that no scan made.
+        InputError: the folder is a file, holds files that no scan made, or cannot be written,
+            now or later.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
@@ -265,7 +267,7 @@ class ResultFolder:
                 for name in self._names
             }
         except OSError as error:
-            raise InputError(f"{folder}: cannot be written: {error.strerror}") from None
+            raise self._unwritable(error) from None
 
     def path(self, name: str) -> Path:
         """Return where the records called `name` stand once published."""
@@ -291,37 +293,52 @@ class ResultFolder:
             raise Fatal(f"{self.folder} has no file for {topic}; it has {', '.join(self._files)}")
         if value is None or b"\n" in value:
             raise Fatal(f"a line of {topic} must be a value without a newline")
-        file.write(value)
-        file.write(b"\n")
+        try:
+            file.write(value)
+            file.write(b"\n")
+        except OSError as error:
+            raise self._unwritable(error) from None
         self._unflushed += 1
 
     def flush(self, timeout_s: float) -> int:
         """Hand what was sent to the operating system; return how many lines it was."""
         del timeout_s
-        for file in self._files.values():
-            file.flush()
+        try:
+            for file in self._files.values():
+                file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from None
         flushed, self._unflushed = self._unflushed, 0
         return flushed
 
     def publish(self, summary: bytes) -> None:
         """Give all files their names, the summary last; the folder then replaces an old result."""
         old_summary = self.folder / SUMMARY
-        old_summary.unlink(missing_ok=True)
-        for name, file in self._files.items():
-            file.close()
-            Path(file.name).replace(self.path(name))
         part = self.folder / (SUMMARY + _PART)
-        part.write_bytes(summary)
-        part.replace(old_summary)
+        try:
+            for file in self._files.values():
+                file.close()  # writes what is left: the disk may be full now, before any rename
+            part.write_bytes(summary)
+            old_summary.unlink(missing_ok=True)
+            for name, file in self._files.items():
+                Path(file.name).replace(self.path(name))
+            part.replace(old_summary)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise self._unwritable(error) from None
         self._published = True
 
     def close(self, timeout_s: float = 0) -> None:
         """Remove what was not published; an older result stays as it was."""
         del timeout_s
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # a full disk was reported by what wrote to it
+                file.close()
             if not self._published:
                 Path(file.name).unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(f"{self.folder}: cannot be written: {error.strerror}")
 
     def _check_replaceable(self) -> None:
         if not self.folder.exists():
