@@ -131,6 +131,23 @@ def test_what_cannot_be_evaluated_is_an_error_and_no_exception() -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "post.hashtags.exists(h, h == 'x')",
+        "post.urls.exists(u, post.urls.exists(v, u != v && u == ''))",
+    ],
+    ids=["long", "nested"],
+)
+def test_a_list_too_long_to_walk_is_an_error_and_no_exception(source: str) -> None:
+    vocabulary = PostVocabulary([], [])
+    condition = vocabulary.compile(source)
+    names = [str(number) for number in range(20_000)]
+    activation = vocabulary.activation(row(POST | {"hashtags": names, "urls": names}))
+    assert condition.evaluate(activation) is Verdict.ERROR
+    assert "budget" in condition.error(activation)
+
+
+@pytest.mark.parametrize(
     ("created", "time", "days"),
     [(None, 5, -1), (0, 0, 0), (0, DAY - 1, 0), (0, DAY, 1), (DAY, 3 * DAY + 1, 2), (5, 4, -1)],
 )

@@ -80,15 +80,25 @@ class Condition:
             native = activation.native
         else:
             native = self._env.Activation(dict(activation))
-        value = self._program.eval(native).value()
+        value = self._value(native)
         if value is True:
             return Verdict.TRUE
         return Verdict.FALSE if value is False else Verdict.ERROR
 
     def error(self, activation: Mapping[str, object]) -> str:
         """Say why evaluation fails, for people; empty where it does not."""
-        value = self._program.eval(self._env.Activation(dict(activation))).value()
+        value = self._value(self._env.Activation(dict(activation)))
         return "" if isinstance(value, bool) else str(value)
+
+    def _value(self, native: Any) -> object:
+        """Give the result, or what stands for it: most failures are values, a spent budget raises.
+
+        CEL ends an evaluation after 10,000 steps through lists, and a sender writes the lists.
+        """
+        try:
+            return self._program.eval(native).value()
+        except RuntimeError as error:
+            return error
 
 
 class _Post(NamedTuple):
