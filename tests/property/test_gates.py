@@ -34,7 +34,8 @@ INTS = [
     "post.text.size()",
 ]
 OPS = ["<", "<=", "==", "!=", ">=", ">"]
-numbers = st.integers(-2, 6).map(str)
+small = st.integers(-2, 6).map(str)
+numbers = st.one_of(small, st.integers(63, 66).map(str))
 ops = st.sampled_from(OPS)
 scores = st.sampled_from(["scores.tox", "scores['tox']", "scores['sp am']"])
 reals = st.sampled_from(["0.0", "0.25", "0.5", "1.0", "-0.5"])
@@ -111,7 +112,10 @@ posts = st.fixed_dictionaries(
         "text": st.sampled_from(["", "x", "say x", "naïve 𝒳"]),
         "lang": st.sampled_from(["en", "de", ""]),
         "urls": st.lists(st.sampled_from(["http://a.example", "b.example"]), max_size=4),
-        "hashtags": st.lists(st.sampled_from(["a", "b"]), max_size=4),
+        "hashtags": st.one_of(
+            st.lists(st.sampled_from(["a", "b"]), max_size=4),
+            st.sampled_from([["a"] * 63, ["a"] * 64, ["b"] * 65, ["a"] * 66]),
+        ),
         "media": st.lists(st.just({"md5": "ab" * 16}), max_size=4),
         "scores": st.dictionaries(
             st.sampled_from(["tox", "sp am"]), st.sampled_from([0.0, 0.25, 0.5, 1.0])
@@ -154,7 +158,7 @@ def test_a_false_gate_has_a_false_condition(source: str, samples: list[Row]) -> 
 @given(
     source=st.recursive(
         st.one_of(
-            st.tuples(st.sampled_from(INTS), ops, numbers).map(" ".join),
+            st.tuples(st.sampled_from(INTS), ops, small).map(" ".join),
             st.sampled_from(["matches.incitement.any", "flags.late"]),
             st.tuples(st.just("post.lang"), st.sampled_from(["==", "!="]), langs).map(" ".join),
         ),
@@ -245,6 +249,8 @@ GATES = [
     ("post.lang in ['en', 'de']", '(lang == "en" or lang == "de")'.strip("()")),
     ("size(post.urls) > 2", "url_count > 2"),
     ("post.urls.size() > 2", "url_count > 2"),
+    ("post.urls.size() < 64", "true"),
+    ("post.hashtags.size() < 63", "hashtag_count < 63"),
     ("size(post.text) > 280", "text_length > 280"),
     ("post.urls.exists(u, u == 'x')", "url_count >= 1"),
     ("!post.hashtags.all(h, h == 'x')", "hashtag_count >= 1"),

@@ -130,21 +130,31 @@ def test_what_cannot_be_evaluated_is_an_error_and_no_exception() -> None:
     assert vocabulary.compile("windows.posts_1m >= 0").error(activation) == ""
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "post.hashtags.exists(h, h == 'x')",
-        "post.urls.exists(u, post.urls.exists(v, u != v && u == ''))",
-    ],
-    ids=["long", "nested"],
-)
-def test_a_list_too_long_to_walk_is_an_error_and_no_exception(source: str) -> None:
+LONG = row(POST | {key: [str(n) for n in range(20_000)] for key in ("urls", "hashtags")})
+
+
+def test_a_spent_budget_is_an_error_and_no_exception() -> None:
     vocabulary = PostVocabulary([], [])
-    condition = vocabulary.compile(source)
-    names = [str(number) for number in range(20_000)]
-    activation = vocabulary.activation(row(POST | {"hashtags": names, "urls": names}))
+    three = "post.urls.all(u, post.urls.all(v, post.urls.all(w, u + v + w != '')))"
+    condition = vocabulary.compile(three)
+    activation = vocabulary.activation(LONG)
     assert condition.evaluate(activation) is Verdict.ERROR
     assert "budget" in condition.error(activation)
+
+
+@pytest.mark.parametrize("name", ["urls", "hashtags"])
+def test_a_condition_sees_the_beginning_of_a_long_list(name: str) -> None:
+    """Nobody can make a worker walk, or build, a list as long as he likes."""
+    vocabulary = PostVocabulary([], [])
+    for source, verdict in {
+        f"post.{name}.exists(each, each == '63')": Verdict.TRUE,
+        f"post.{name}.exists(each, each == '64')": Verdict.FALSE,
+        f"post.{name}.filter(each, each != '').size() == 64": Verdict.TRUE,
+        f"post.{name}.exists(u, post.{name}.exists(v, u + v == ''))": Verdict.FALSE,
+        f"post.{name.removesuffix('s')}_count == 20000": Verdict.TRUE,
+    }.items():
+        condition = vocabulary.compile(source)
+        assert condition.evaluate(vocabulary.activation(LONG)) is verdict, source
 
 
 @pytest.mark.parametrize(

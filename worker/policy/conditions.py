@@ -16,7 +16,7 @@ from cel_expr_python import cel
 
 from fastpath.spec import FLAGS, Gate, Row
 from worker.policy.cel_errors import ConditionError, read_errors
-from worker.policy.gates import compile_gate
+from worker.policy.gates import MAX_LISTED, compile_gate
 from worker.policy.tree import Call, Const, Ident, Node, checked_tree, walk
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Condition:
     def _value(self, native: Any) -> object:
         """Give the result, or what stands for it: most failures are values, a spent budget raises.
 
-        CEL ends an evaluation after 10,000 steps through lists, and a sender writes the lists.
+        CEL ends an evaluation after 10,000 steps through lists.
         """
         try:
             return self._program.eval(native).value()
@@ -214,8 +214,8 @@ def _post_variables(lists: tuple[str, ...], windows: tuple[str, ...]) -> dict[st
         "post.url_count": _Variable(_INT, lambda p: len(p.post.get("urls", ()))),
         "post.hashtag_count": _Variable(_INT, lambda p: len(p.post.get("hashtags", ()))),
         "post.media_count": _Variable(_INT, lambda p: len(p.post.get("media", ()))),
-        "post.urls": _Variable(_STRINGS, lambda p: p.post.get("urls", [])),
-        "post.hashtags": _Variable(_STRINGS, lambda p: p.post.get("hashtags", [])),
+        "post.urls": _Variable(_STRINGS, lambda p: p.post.get("urls", [])[:MAX_LISTED]),
+        "post.hashtags": _Variable(_STRINGS, lambda p: p.post.get("hashtags", [])[:MAX_LISTED]),
         "scores": _Variable(_SCORES, lambda p: p.post.get("scores", {})),
     }
     for key in ("id", "op", "lang", "text", "reply_to", "repost_of"):
