@@ -61,8 +61,15 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client 
                 self.consumer.seek(partition, 0)
 
     def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
-        """Mark what was polled before as stale."""
+        """Mark what was polled before as stale, and hold the client to its join.
+
+        A leader that rejoins because metadata changed forgets why while it assigns; a poll() that
+        ends before the assignment is back would leave it half joined, without heartbeats, for
+        ever (docs/kafka-client.md).
+        """
         self.rebalances += 1
+        if self.consumer is not None:
+            self.consumer._coordinator.request_rejoin()
 
     def on_partitions_lost(self, _lost: Iterable[TopicPartition]) -> None:
         """Mark what was polled before as stale."""

@@ -1,0 +1,45 @@
+"""Stay a member of the group, whatever the client does: on a real broker."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from tests.support.deployment import Deployment, wait_for
+from worker.transport.kafka.consumer import KafkaSource
+
+pytestmark = pytest.mark.broker
+
+SHORT_S = 0.001  # less than a round trip: a poll ends while the group assigns
+
+
+def test_a_rejoin_for_new_metadata_completes_however_short_the_polls(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(partitions=1)
+    settings = deployment.settings()
+    topic = settings.topic("sightings")
+    source = KafkaSource(settings, "correlate", [topic])
+    admin = KafkaAdminClient(bootstrap_servers=deployment.servers)
+
+    def joined(partitions: int) -> bool:
+        source.poll(SHORT_S, 1)
+        return source.stable and len(source.assigned()) == partitions
+
+    with contextlib.closing(admin):
+        try:
+            wait_for(lambda: joined(1), "the group is joined", step_s=0)
+            for partitions in range(2, 6):
+                admin.create_partitions({topic: partitions})
+                source._consumer._coordinator._cluster.request_update()
+                wait_for(
+                    lambda want=partitions: joined(want),  # type: ignore[misc]
+                    f"{partitions} partitions are assigned",
+                    deadline_s=30,
+                    step_s=0,
+                )
+        finally:
+            source.close(1.0)
