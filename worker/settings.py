@@ -145,7 +145,7 @@ class InputSettings(_Group):
     field_map: Annotated[
         dict[str, tuple[str, ...]] | None,
         BeforeValidator(_pointers, json_schema_input_type=dict[str, str | tuple[str, ...]] | None),
-    ] = Field(None, description="JSON pointers by field of the canonical post, instead of a preset")
+    ] = Field(None, description="JSON pointers by field, in place of the preset's")
 
 
 class ScreenSettings(_Group):

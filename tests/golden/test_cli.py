@@ -192,11 +192,7 @@ def test_check_of_settings(golden: Golden, tmp_path: Path, monkeypatch: pytest.M
         ("no-stage", ("run",), 2),
         ("no-start", ("run", "--stage", "all", "--start", "tomorrow"), 78),
         ("nothing-to-check", ("check",), 2),
-        (
-            "two-forms",
-            ("scan", "-", "--bundle", BUNDLE, "--preset", "osprey", "--field-map", "m"),
-            78,
-        ),
+        ("no-field-map", ("scan", "-", "--bundle", BUNDLE, "--field-map", "m"), 78),
     ],
 )
 def test_errors(

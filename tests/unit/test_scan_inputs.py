@@ -207,6 +207,20 @@ def test_field_map_reads_posts_of_another_form(tmp_path: Path) -> None:
     assert orjson.loads((out / "summary.json").read_bytes())["posts"] == 1
 
 
+def test_field_map_stands_over_a_preset_and_leaves_its_other_fields(tmp_path: Path) -> None:
+    field_map = tmp_path / "map.yaml"
+    field_map.write_text("account.id: /data/data/user\ntext: /data/data/body\n")
+    line = (
+        b'{"send_time":"2021-09-15T14:20:00Z","data":{"action_id":7,"action_name":"post",'
+        b'"data":{"user":"ann","body":"half breed"}}}\n'
+    )
+    ran, out = run(tmp_path, line, "--preset", "osprey", "--field-map", field_map)
+    assert ran.code == 0, ran.err
+    assert letters(out) == []
+    ran, out = run(tmp_path, line, "--preset", "osprey")
+    assert [letter["reason"] for letter in letters(out)] == ["field_missing"]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -68,7 +68,7 @@ def check(
         if report.bundle is not None and sample is not None:
             flags = {
                 "input.preset": preset.value,
-                "input.field_map": read_field_map(field_map, preset),
+                "input.field_map": read_field_map(field_map),
             }
             settings = load_settings(flags=flags).settings
             counts = offline.count_gates(settings, report.bundle, sample)

@@ -53,7 +53,7 @@ def explain(
         flags={
             "bundle": bundle,
             "input.preset": preset.value,
-            "input.field_map": read_field_map(field_map, preset),
+            "input.field_map": read_field_map(field_map),
             "enforce.act_after": "none",
             "deployment_key_file": deployment_key_file,
         }

@@ -47,7 +47,7 @@ def load(
         {
             "input.topic": topic,
             "input.preset": None if preset is None else preset.value,
-            "input.field_map": read_field_map(field_map, preset or Preset.GENERIC),
+            "input.field_map": read_field_map(field_map),
         },
     )
     if sys.stderr.isatty():

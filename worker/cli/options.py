@@ -53,7 +53,7 @@ FieldMapOption = Annotated[
     typer.Option(
         "--field-map",
         metavar="FILE",
-        help="JSON or YAML: where each field of a post stands, instead of a preset.",
+        help="JSON or YAML: where fields of a post stand, in place of the preset's.",
     ),
 ]
 DeploymentKeyOption = Annotated[
@@ -93,16 +93,14 @@ ConfigOption = Annotated[
 ]
 
 
-def read_field_map(file: Path | None, preset: Preset) -> dict[str, object] | None:
+def read_field_map(file: Path | None) -> dict[str, object] | None:
     """Read a field map, JSON or YAML: field of a canonical post to one JSON pointer or several.
 
     Raises:
-        ConfigError: the file cannot be read or holds no mapping; or a preset was given as well.
+        ConfigError: the file cannot be read or holds no mapping.
     """
     if file is None:
         return None
-    if preset is not Preset.GENERIC:
-        raise ConfigError(f"--field-map {file} and --preset {preset}: give one of the two")
     try:
         document = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -73,7 +73,7 @@ def scan(
         flags={
             "bundle": bundle,
             "input.preset": preset.value,
-            "input.field_map": read_field_map(field_map, preset),
+            "input.field_map": read_field_map(field_map),
             "enforce.act_after": act_after,
             "deployment_key_file": deployment_key_file,
             "correlate.lateness": correlate_lateness,
