@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -258,10 +259,14 @@ def test_brackets_cost_little_more_than_numbers() -> None:
     def cost(filler: bytes) -> float:
         value = with_fields()[:-1] + b',"d":[' + filler * (240_000 // len(filler)) + b"1]}"
         times = []
-        for _ in range(7):
-            start = time.process_time()
-            accept(value)
-            times.append(time.process_time() - start)
+        gc.disable()  # its cost is that of the lists that all other tests have left
+        try:
+            for _ in range(7):
+                start = time.process_time()
+                accept(value)
+                times.append(time.process_time() - start)
+        finally:
+            gc.enable()
         return min(times)
 
-    assert cost(b"[],") < 2.5 * cost(b"1,")
+    assert cost(b"[],") < 2 * cost(b"1,")
