@@ -72,11 +72,11 @@ class WorkerProcess:
     def told(self, text: str) -> bool:
         return text in self.log.read_text(errors="replace")
 
-    def stop(self) -> int:
-        """Ask it to drain; return its exit code."""
+    def stop(self, budget_s: float = DEADLINE_S) -> int:
+        """Ask it to drain; return its exit code, or raise when the budget has run out."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(DEADLINE_S)
+        return self.process.wait(budget_s)
 
     def kill(self) -> None:
         self.process.kill()

