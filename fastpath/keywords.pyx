@@ -683,7 +683,8 @@ cdef int check_letters(held, str written, str where) except -1:
 
 
 cdef int make_key(
-    Key* key, held, bytes form, uint32_t lane, bint folded, Arena arena, Arena scratch, str where
+    Key* key, held, bytes form, uint32_t lane, bint folded,
+    Arena arena, Arena scratch, str where,
 ) except -1:
     """Fill the bytes of a key and which of its ends are tested; what scanning reads lives in `arena`.
 

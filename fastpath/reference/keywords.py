@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from fastpath.errors import BuildError
 from fastpath.lanes import (
-    MAX_PATTERN_BYTES,
-    MAX_PATTERNS,
     LETTER_ENDS,
     LETTER_GAP,
     LETTER_RUN,
     LETTER_STARTS,
+    MAX_PATTERN_BYTES,
+    MAX_PATTERNS,
     MAX_TABLE_BYTES,
     MIN_SQUEEZED_LETTERS,
     VISITS_FIXED,

@@ -98,9 +98,9 @@ def opens_squeezed(text: str) -> bool:
 
     True for any code point that opens it (look-alikes, marks, letters beyond ASCII of scripts
     with spaces). Within ASCII letters and digits, the rest being separators: a letter beside a
-    digit; separators without white space between two of them, but a single apostrophe (' or U+2019); `$` before
-    or after a letter; three equal letters or two pairs of equal letters in a row; three words of
-    one character in a row; `vv`, `rn`; a capital I behind a small letter.
+    digit; separators without white space between two of them, but a single apostrophe (' or
+    U+2019); `$` before or after a letter; three equal letters or two pairs of equal letters in a
+    row; three words of one character in a row; `vv`, `rn`; a capital I behind a small letter.
     """
     if any(ord(character) in OPENING for character in text):
         return True
