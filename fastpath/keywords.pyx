@@ -686,9 +686,9 @@ cdef int make_key(
     Key* key, held, bytes form, uint32_t lane, bint folded,
     Arena arena, Arena scratch, str where,
 ) except -1:
-    """Fill the bytes of a key and which of its ends are tested; what scanning reads lives in `arena`.
+    """Fill the bytes of a key and which of its ends are tested.
 
-    `folded`: a squeezed key is made from the folded form, else from the skeleton.
+    What scanning reads lives in `arena`, the rest in `scratch`. `folded`: a squeezed key is made from the folded form, else from the skeleton.
     """
     cdef Lane below, view
     cdef const uint8_t* data = <const uint8_t*> <const char*> form
