@@ -688,8 +688,8 @@ cdef int make_key(
 ) except -1:
     """Fill the bytes of a key and which of its ends are tested.
 
-    What scanning reads lives in `arena`, the rest in `scratch`. `folded`: a squeezed key is made from
-    the folded form, else from the skeleton.
+    What scanning reads lives in `arena`, the rest in `scratch`.
+    `folded`: a squeezed key is made from the folded form, else from the skeleton.
     """
     cdef Lane below, view
     cdef const uint8_t* data = <const uint8_t*> <const char*> form

@@ -8,6 +8,8 @@ import pytest
 
 from fastpath.keywords import Keywords
 from fastpath.spec import KeywordList
+from fastpath.unicode_data import lookalikes
+from fastpath.unicode_data.sources import UnicodeModel
 from tests.support.disguises import KINDS, disguised
 from tests.support.requirements import require_shared
 
@@ -106,3 +108,9 @@ def test_words_of_every_language_are_found_as_they_are(code):
         after = {m.pattern for m in lanes.find(f"a {word} b").matches if m.lane == "folded"}
         assert word in before, word
         assert after == before
+
+
+def test_look_alikes_of_another_icu_are_refused(monkeypatch):
+    monkeypatch.setattr(lookalikes, "ICU_MAJOR", 1)
+    with pytest.raises(ValueError, match=r"ICU 1 is needed \(Debian: libicu1\)"):
+        lookalikes.derive(UnicodeModel())
