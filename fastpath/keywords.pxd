@@ -7,15 +7,15 @@ from fastpath.arena cimport Arena, Bump
 from fastpath.text cimport Lane
 
 
-cdef struct PostText:           # skeleton and squeezed lanes will be appended
-    Lane raw                    # may be left unmade (size 0) where no list reads the lane:
-    Lane folded                 # test KeywordTable.lanes
+cdef struct PostText:           # made by make_lanes; not to be moved, squeezed points into it
+    Lane[4] lanes               # by LANE_x; all zero where no list reads it or it did not run,
+    #                             but folded is always made
 
 
 cdef struct MatchRow:           # one pattern found in one post
     uint32_t list               # index in the lists the table was built from
     uint32_t pattern            # index in that list's patterns
-    uint32_t lane               # LANE_RAW, LANE_FOLDED
+    uint32_t lane               # LANE_x
     uint32_t start              # first occurrence: code points of the source text, [start, end)
     uint32_t end
     uint32_t count              # occurrences; a lower bound where `truncated` is set
@@ -24,7 +24,7 @@ cdef struct MatchRow:           # one pattern found in one post
 cdef struct PostMatches:
     MatchRow* rows              # ordered by list, lane, pattern; NULL where there are none
     uint32_t count              # rows
-    uint32_t visited            # outputs looked at, for the work budget
+    uint32_t visited            # outputs looked at, for the work budget; bytes when squeezed
     bint truncated              # a cap was met: set flag matches_truncated
 
 
@@ -33,6 +33,7 @@ cdef struct Output:             # one pattern that ends in a state
     uint32_t size               # bytes of the pattern in this lane
     bint test_start             # must not follow a word character
     bint test_end               # must not precede one
+    const uint8_t* asks         # squeezed: gaps and runs per byte; else NULL
 
 
 cdef struct Pattern:            # one entry of one list in one lane
@@ -56,7 +57,7 @@ cdef struct KeywordTable:
     uint32_t lists
     uint32_t pattern_count
     const Pattern* patterns
-    Automaton automata[2]       # LANE_COUNT
+    Automaton automata[4]       # LANE_COUNT
 
 
 cdef struct Seen:               # what the post at hand has met of one pattern or list
@@ -78,6 +79,11 @@ cdef struct ScanState:          # one worker's memory while scanning; made by Sc
     Found* found                # at most 32 per list
     Bump* scratch               # hits and offsets of one post
 
+
+# Make the lanes of one post that `table` reads; 0, or -1 when the arena has no memory.
+cdef int make_lanes(
+    Bump* bump, const KeywordTable* table, const uint8_t* text, size_t size, PostText* out
+) noexcept nogil
 
 # Scan `count` posts and fill `out[0:count]`; rows live in `bump`. Returns 0, or -1 when the
 # arena has no memory. What stands in `out` depends on the table and that post alone.

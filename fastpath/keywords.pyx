@@ -16,18 +16,30 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_reserve, bump_reset
 from fastpath.text cimport (
+    CLASS_ALNUM,
     CLASS_UNSPACED,
     CLASS_WORD,
     LANE_COUNT,
     LANE_FOLDED,
     LANE_RAW,
+    LANE_SKELETON,
+    LANE_SQUEEZED,
+    LETTER_ENDS,
+    LETTER_GAP,
+    LETTER_PARTED,
+    LETTER_RUN,
+    LETTER_STARTS,
     Lane,
     LaneMap,
     code_point_class,
     fold,
     map_folded_lane,
     map_raw_lane,
+    map_squeezed_lane,
+    opens_squeezed_lane,
     raw_lane,
+    skeleton_lane,
+    squeezed_lane,
 )
 
 from fastpath.errors import BuildError
@@ -35,6 +47,7 @@ from fastpath.lanes import (
     MAX_PATTERN_BYTES,
     MAX_PATTERNS,
     MAX_TABLE_BYTES,
+    MIN_SQUEEZED_LETTERS,
     PatternNote,
     TextMatches,
 )
@@ -48,9 +61,14 @@ cdef enum:
     # bytes per lane byte. A lane of 256 KiB takes more for its post alone.
     SCRATCH_KEPT = 1024 * 1024
 
+    MAX_FORMS = 4               # keys of one pattern in one lane
+
     BUILT = 0
     NO_MEMORY = -1
     TABLE_TOO_LARGE = -2
+
+# Keys of a pattern by lane; lower, upper and title form of skeletons, squeezed the folded one too.
+FORMS = {"raw": 1, "folded": 1, "skeleton": 3, "squeezed": MAX_FORMS}
 
 cdef uint32_t HAS_OUTPUT = 0x80000000u
 cdef uint32_t ROW_OFFSET = 0x7FFFFFFFu
@@ -66,7 +84,8 @@ cdef struct Key:                # one pattern in the bytes of one lane
     uint32_t list
     bint test_start
     bint test_end
-    bint duplicate              # of an earlier pattern of its list
+    bint duplicate              # of an earlier key of its list
+    const uint8_t* asks         # squeezed: gaps and runs per byte; else NULL
 
 
 cdef struct Node:               # a state while its row is not yet filled
@@ -77,7 +96,7 @@ cdef struct Node:               # a state while its row is not yet filled
 
 
 cdef int compare_keys(const void* left, const void* right) noexcept nogil:
-    """Order by bytes, then by pattern."""
+    """Order by bytes, then by gaps and runs, then by pattern."""
     cdef const Key* a = <const Key*> left
     cdef const Key* b = <const Key*> right
     cdef int order = memcmp(a.data, b.data, a.size if a.size < b.size else b.size)
@@ -85,6 +104,9 @@ cdef int compare_keys(const void* left, const void* right) noexcept nogil:
         return order
     if a.size != b.size:
         return 1 if a.size > b.size else -1
+    order = memcmp(a.asks, b.asks, a.size) if a.asks != NULL else 0
+    if order:
+        return order
     return 1 if a.pattern > b.pattern else -1
 
 
@@ -135,6 +157,7 @@ cdef uint32_t add_outputs(
             output.size = keys[i].size
             output.test_start = keys[i].test_start
             output.test_end = keys[i].test_end
+            output.asks = keys[i].asks
             made += 1
         i += 1
     return made
@@ -214,6 +237,10 @@ cdef int build(
             keys[i].list == keys[i - 1].list
             and keys[i].size == keys[i - 1].size
             and memcmp(keys[i].data, keys[i - 1].data, keys[i].size) == 0
+            and (
+                keys[i].asks == NULL
+                or memcmp(keys[i].asks, keys[i - 1].asks, keys[i].size) == 0
+            )
         )
     table_bytes[0] = measure(automaton, keys, count)
     if table_bytes[0] > budget:
@@ -270,6 +297,29 @@ cdef inline bint at_boundaries(const Lane* lane, const Output* output, uint32_t 
     return not (output.test_end and word_at(lane, end))
 
 
+cdef bint letters_fit(const Lane* lane, const Output* output, uint32_t end) noexcept nogil:
+    """Compare edges, gaps and runs of letters: `reference.lookalikes.fits`."""
+    cdef const uint8_t* has = lane.letters + (end - output.size)
+    cdef const uint8_t* data = lane.data + (end - output.size)
+    cdef bint fitting = True, doubled = True
+    cdef uint32_t i, run, least, longest
+    if output.test_start and not has[0] & LETTER_STARTS:
+        return False
+    if output.test_end and not has[output.size - 1] & LETTER_ENDS:
+        return False
+    for i in range(output.size):
+        if i and has[i] & LETTER_GAP and not output.asks[i] & LETTER_GAP:
+            return False
+        if output.asks[i] & LETTER_GAP and not has[i] & LETTER_PARTED:
+            return False
+        run = has[i] / LETTER_RUN
+        least = output.asks[i] / LETTER_RUN
+        longest = least + 2 if data[i] == c"i" else max(least, <uint32_t> 3)
+        fitting = fitting and (run == least or run >= longest)
+        doubled = doubled and run >= max(least, <uint32_t> 2)
+    return fitting or doubled
+
+
 cdef struct Post:               # what is known of the post at hand
     uint32_t rows               # in ScanState.found
     uint32_t visited
@@ -309,17 +359,24 @@ cdef void resolve(
 ) noexcept nogil:
     """Visit the outputs of all hits, longest first, within the budget of the lane."""
     cdef uint64_t budget = VISITS_FIXED + <uint64_t> VISITS_PER_BYTE * lane.size
-    cdef uint32_t i, at, current
+    cdef uint32_t i, at, current, cost = 1
+    cdef bint stands
     for i in range(hit_count):
         current = nearest_with_outputs(automaton, hits[i].row / automaton.stride)
         while current:
             for at in range(automaton.outputs_from[current], automaton.outputs_from[current + 1]):
-                if budget == 0:
+                if lane.letters != NULL:
+                    cost = automaton.outputs[at].size
+                if budget < cost:
                     post.truncated = True
                     return
-                budget -= 1
-                post.visited += 1
-                if at_boundaries(lane, &automaton.outputs[at], hits[i].end):
+                budget -= cost
+                post.visited += cost
+                if lane.letters != NULL:
+                    stands = letters_fit(lane, &automaton.outputs[at], hits[i].end)
+                else:
+                    stands = at_boundaries(lane, &automaton.outputs[at], hits[i].end)
+                if stands:
                     count_match(table, state, post, &automaton.outputs[at], hits[i].end)
             current = automaton.suffix[current]
 
@@ -328,6 +385,17 @@ cdef int compare_found(const void* left, const void* right) noexcept nogil:
     cdef uint32_t a = (<const Found*> left).pattern
     cdef uint32_t b = (<const Found*> right).pattern
     return 1 if a > b else -1
+
+
+cdef int map_lane(
+    Bump* bump, const Lane* lane, uint32_t number, LaneMap* maps
+) noexcept nogil:
+    """Map a lane to its source."""
+    if number == LANE_RAW:
+        return map_raw_lane(bump, lane, &maps[number])
+    if number == LANE_SQUEEZED:
+        return map_squeezed_lane(bump, lane, &maps[number])
+    return map_folded_lane(bump, lane, &maps[number])
 
 
 cdef int write_rows(
@@ -350,10 +418,7 @@ cdef int write_rows(
         found = &state.found[i]
         pattern = &table.patterns[found.pattern]
         if not mapped[pattern.lane]:
-            if pattern.lane == LANE_RAW:
-                if map_raw_lane(state.scratch, &text.raw, &maps[LANE_RAW]):
-                    return -1
-            elif map_folded_lane(state.scratch, &text.folded, &maps[LANE_FOLDED]):
+            if map_lane(state.scratch, &text.lanes[pattern.lane], pattern.lane, maps):
                 return -1
             mapped[pattern.lane] = True
         row = &out.rows[i]
@@ -383,7 +448,7 @@ cdef int scan_post(
     for i in range(<uint32_t> LANE_COUNT):
         if table.automata[i].states == 0:
             continue
-        lane = &text.raw if i == LANE_RAW else &text.folded
+        lane = &text.lanes[i]
         hits = <Hit*> bump_reserve(state.scratch, lane.size * sizeof(Hit))
         if hits == NULL:
             return -1
@@ -411,14 +476,30 @@ cdef int scan(
     return 0
 
 
-# Owners.
-
-
-cdef int key_of(
-    Bump* bump, const uint8_t* text, size_t size, uint32_t lane, Lane* out
+cdef int make_lanes(
+    Bump* bump, const KeywordTable* table, const uint8_t* text, size_t size, PostText* out
 ) noexcept nogil:
-    """Make the bytes that a pattern has in a lane."""
-    return fold(bump, text, size, out) if lane == LANE_FOLDED else raw_lane(bump, text, size, out)
+    """Make the lanes of one post; see keywords.pxd."""
+    cdef Lane* folded = &out.lanes[LANE_FOLDED]
+    cdef Lane* skeleton = &out.lanes[LANE_SKELETON]
+    cdef uint32_t disguise = 1u << LANE_SKELETON | 1u << LANE_SQUEEZED
+    memset(out, 0, sizeof(PostText))
+    if table.lanes & (1u << LANE_RAW) and raw_lane(bump, text, size, &out.lanes[LANE_RAW]):
+        return -1
+    if fold(bump, text, size, folded):
+        return -1
+    if not table.lanes & disguise:
+        return 0
+    if folded.disguised and skeleton_lane(bump, text, size, skeleton):
+        return -1
+    if table.lanes & (1u << LANE_SQUEEZED) and opens_squeezed_lane(folded):
+        return squeezed_lane(
+            bump, skeleton if folded.disguised else folded, &out.lanes[LANE_SQUEEZED]
+        )
+    return 0
+
+
+# Owners.
 
 
 cdef class Keywords:
@@ -428,22 +509,26 @@ cdef class Keywords:
         self.arena = Arena()
         self.lists = tuple(lists)
         cdef size_t total = 0
+        cdef size_t forms = 0
         for held in self.lists:
             check_list(held)
             total += len(held.patterns) * len(set(held.lanes))
+            forms += len(held.patterns) * <size_t> sum(
+                [FORMS[lane] for lane in set(held.lanes)]
+            )
         if total > MAX_PATTERNS:
             raise BuildError("patterns times lanes", MAX_PATTERNS, total)
         cdef Arena scratch = Arena()
-        cdef Key* keys = <Key*> bump_alloc(&scratch.bump, total * sizeof(Key))
+        cdef Key* keys = <Key*> bump_alloc(&scratch.bump, forms * sizeof(Key))
         cdef Pattern* patterns = <Pattern*> bump_alloc(&self.arena.bump, total * sizeof(Pattern))
         if keys == NULL or patterns == NULL:
             raise MemoryError("no memory for patterns")
         self.table.patterns = patterns
         self.table.pattern_count = <uint32_t> total
         self.table.lists = <uint32_t> len(self.lists)
-        add_patterns(self, patterns, keys, scratch)
-        build_automata(self, keys, scratch)
-        self.notes = tuple(make_notes(self, keys))
+        cdef uint32_t count = add_patterns(self, patterns, keys, scratch)
+        build_automata(self, keys, count, scratch)
+        self.notes = tuple(make_notes(self, keys, count))
 
     @property
     def states(self):
@@ -459,9 +544,11 @@ cdef class Keywords:
         return Scanner(self).find_all(texts)
 
 
-cdef int add_patterns(Keywords owner, Pattern* patterns, Key* keys, Arena scratch) except -1:
-    """Number patterns by list, lane, index, and make their bytes."""
-    cdef uint32_t number = 0, lane, index
+cdef uint32_t add_patterns(
+    Keywords owner, Pattern* patterns, Key* keys, Arena scratch
+) except? 0:
+    """Number patterns by list, lane, index, and make their keys; return how many keys."""
+    cdef uint32_t number = 0, made = 0, lane, index
     for list_index, held in enumerate(owner.lists):
         for lane in range(<uint32_t> LANE_COUNT):
             if LANES[lane] not in held.lanes:
@@ -471,54 +558,64 @@ cdef int add_patterns(Keywords owner, Pattern* patterns, Key* keys, Arena scratc
                 patterns[number].list = list_index
                 patterns[number].index = index
                 patterns[number].lane = lane
-                keys[number].pattern = number
-                keys[number].list = list_index
-                keys[number].duplicate = False
-                make_key(&keys[number], held, written, lane, scratch)
+                made += make_keys(
+                    &keys[made], number, list_index, held, written, lane, owner.arena, scratch
+                )
                 number += 1
-    return 0
+    return made
 
 
-cdef int build_automata(Keywords owner, Key* keys, Arena scratch) except -1:
+cdef int build_automata(Keywords owner, Key* keys, uint32_t key_count, Arena scratch) except -1:
     """Sort keys by lane and build one automaton for each that has any."""
-    cdef Key* of_lane = <Key*> bump_alloc(
-        &scratch.bump, owner.table.pattern_count * sizeof(Key)
-    )
+    cdef Key* of_lane = <Key*> bump_alloc(&scratch.bump, <size_t> key_count * sizeof(Key))
     cdef uint64_t limit = MAX_TABLE_BYTES, taken = 0, table_bytes
-    cdef uint32_t lane, i, count
+    cdef uint32_t lane, i, count, done = 0
     cdef int result
     if of_lane == NULL:
         raise MemoryError("no memory for patterns")
     for lane in range(<uint32_t> LANE_COUNT):
         count = 0
-        for i in range(owner.table.pattern_count):
-            if owner.table.patterns[i].lane == lane:
-                of_lane[count] = keys[i]
+        for i in range(key_count):
+            if owner.table.patterns[keys[i].pattern].lane == lane:
+                of_lane[done + count] = keys[i]
                 count += 1
         with nogil:
             result = build(
                 &owner.table.automata[lane], &owner.arena.bump, &scratch.bump,
-                of_lane, count, limit - taken, &table_bytes,
+                of_lane + done, count, limit - taken, &table_bytes,
             )
         taken += table_bytes
         if result == TABLE_TOO_LARGE:
             raise BuildError("keyword table bytes", limit, taken)
         if result == NO_MEMORY:
             raise MemoryError(f"no memory for a keyword table of {table_bytes} bytes")
-        for i in range(count):
-            keys[of_lane[i].pattern].duplicate = of_lane[i].duplicate
+        done += count
     owner.table_bytes = taken
+    # A pattern without a key of its own is the same as earlier ones: mark its first key.
+    cdef uint8_t* placed = <uint8_t*> bump_alloc(&scratch.bump, owner.table.pattern_count)
+    if placed == NULL:
+        raise MemoryError("no memory for patterns")
+    memset(placed, 0, owner.table.pattern_count)
+    for i in range(key_count):
+        if not of_lane[i].duplicate:
+            placed[of_lane[i].pattern] = 1
+    for i in range(key_count):
+        keys[i].duplicate = not placed[keys[i].pattern]
     return 0
 
 
-cdef list make_notes(Keywords owner, const Key* keys):
-    """Tell the author of each list what the build made of its patterns."""
+cdef list make_notes(Keywords owner, const Key* keys, uint32_t key_count):
+    """Tell the author of each list what the build made of its patterns, by their first keys."""
     cdef uint32_t i
+    cdef const Pattern* pattern
     notes = []
-    for i in range(owner.table.pattern_count):
-        held = owner.lists[owner.table.patterns[i].list]
-        written = held.patterns[owner.table.patterns[i].index]
-        lane = LANES[owner.table.patterns[i].lane]
+    for i in range(key_count):
+        if i and keys[i].pattern == keys[i - 1].pattern:
+            continue
+        pattern = &owner.table.patterns[keys[i].pattern]
+        held = owner.lists[pattern.list]
+        written = held.patterns[pattern.index]
+        lane = LANES[pattern.lane]
         if keys[i].duplicate:
             notes.append(PatternNote(held.name, written, lane, "duplicate"))
             continue
@@ -541,26 +638,94 @@ cdef int check_list(held) except -1:
     return 0
 
 
-cdef int make_key(Key* key, held, written, uint32_t lane, Arena scratch) except -1:
-    """Fill the bytes of a key and which of its ends are tested."""
+cdef uint32_t make_keys(
+    Key* keys, uint32_t number, uint32_t list_index, held, written, uint32_t lane,
+    Arena arena, Arena scratch,
+) except? 0:
+    """Fill the keys that a pattern has in a lane; return how many."""
     where = f"list {held.name!r}, pattern {written!r}, lane {LANES[lane]}"
-    cdef bytes encoded
-    cdef Lane view
+    cdef uint32_t i, made = 0
     try:
-        encoded = written.encode()
+        written.encode()
     except UnicodeEncodeError as error:
         raise BuildError("pattern encoding", "UTF-8", error.reason, where) from None
-    if key_of(
-        &scratch.bump, <const uint8_t*> <const char*> encoded, len(encoded), lane, &view
-    ):
+    if lane == LANE_SQUEEZED:
+        check_letters(held, written, where)
+    forms = [written]
+    if lane >= LANE_SKELETON:
+        # Case mappings are the interpreter's: those of Unicode 14.0 to 15.1 are the same.
+        forms = [written.lower(), written.upper(), written.title()]
+    if lane == LANE_SQUEEZED:
+        forms.insert(0, written)
+    for i, form in enumerate(forms):
+        make_key(&keys[made], held, form.encode(), lane, i == 0, arena, scratch, where)
+        keys[made].pattern = number
+        keys[made].list = list_index
+        keys[made].duplicate = False
+        made += 1
+    return made
+
+
+cdef int check_letters(held, str written, str where) except -1:
+    """Refuse a pattern that is too short for the squeezed lane."""
+    cdef Arena arena = Arena()
+    cdef Lane folded
+    cdef uint32_t letters = 0
+    cdef bytes encoded = written.encode()
+    if fold(&arena.bump, <const uint8_t*> <const char*> encoded, len(encoded), &folded):
+        raise MemoryError("no memory for patterns")
+    for character in folded.data[:folded.size].decode():
+        letters += code_point_class(ord(character)) & CLASS_ALNUM != 0
+    if letters < MIN_SQUEEZED_LETTERS and not held.insist:
+        least = f"at least {MIN_SQUEEZED_LETTERS}, unless the list insists"
+        raise BuildError("letters of a squeezed pattern", least, letters, where)
+    return 0
+
+
+cdef int make_key(
+    Key* key, held, bytes form, uint32_t lane, bint folded,
+    Arena arena, Arena scratch, str where,
+) except -1:
+    """Fill the bytes of a key and which of its ends are tested.
+
+    What scanning reads lives in `arena`, the rest in `scratch`.
+    `folded`: a squeezed key is made from the folded form, else from the skeleton.
+    """
+    cdef Lane below, view
+    cdef const uint8_t* data = <const uint8_t*> <const char*> form
+    cdef uint8_t* asks
+    cdef uint32_t i
+    cdef int failed
+    if lane == LANE_RAW:
+        failed = raw_lane(&scratch.bump, data, len(form), &view)
+    elif lane == LANE_FOLDED or (lane == LANE_SQUEEZED and folded):
+        failed = fold(&scratch.bump, data, len(form), &view)
+    else:
+        failed = skeleton_lane(&scratch.bump, data, len(form), &view)
+    if not failed and lane == LANE_SQUEEZED:
+        below = view
+        failed = squeezed_lane(&scratch.bump, &below, &view)
+    if failed:
         raise MemoryError("no memory for patterns")
     if not 1 <= view.size <= MAX_PATTERN_BYTES:
         raise BuildError("pattern bytes", f"1 to {MAX_PATTERN_BYTES}", view.size, where)
     key.data = view.data
     key.size = view.size
+    key.asks = NULL
+    if lane == LANE_SQUEEZED:
+        asks = <uint8_t*> bump_alloc(&arena.bump, view.size)
+        if asks == NULL:
+            raise MemoryError("no memory for patterns")
+        for i in range(view.size):
+            # Where it stands in the entry is nothing to ask for.
+            asks[i] = view.letters[i] & <uint8_t> (LETTER_GAP | (256 - LETTER_RUN))
+        key.asks = asks
     lane_text = view.data[:view.size].decode()
-    key.test_start = held.boundary != "none" and is_bounded(ord(lane_text[0]))
-    key.test_end = held.boundary == "word" and is_bounded(ord(lane_text[len(lane_text) - 1]))
+    strict = lane == LANE_SQUEEZED
+    key.test_start = (strict or held.boundary != "none") and is_bounded(ord(lane_text[0]))
+    key.test_end = (strict or held.boundary == "word") and is_bounded(
+        ord(lane_text[len(lane_text) - 1])
+    )
     return 0
 
 
@@ -614,8 +779,7 @@ cdef class Scanner:
         cdef list encoded = [text.encode() for text in texts]
         for i in range(0 if failed else count):
             data = <const uint8_t*> <const char*> (<bytes> encoded[i])
-            failed |= raw_lane(&arena.bump, data, len(encoded[i]), &posts[i].raw)
-            failed |= fold(&arena.bump, data, len(encoded[i]), &posts[i].folded)
+            failed |= make_lanes(&arena.bump, table, data, len(encoded[i]), &posts[i])
         if not failed:
             with nogil:
                 failed = scan(table, &self.state, &arena.bump, posts, count, out)

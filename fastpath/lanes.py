@@ -13,6 +13,18 @@ MAX_TABLE_BYTES = 256 * 1024 * 1024  # all automata of one build
 VISITS_FIXED = 64  # outputs looked at per lane and post: this
 VISITS_PER_BYTE = 8  # plus this per lane byte; then matches_truncated
 
+MIN_SQUEEZED_LETTERS = 5  # letters and numbers of a pattern in the squeezed lane, unless insisted
+
+# What the squeezed lane knows of a letter beside its code point.
+LETTER_STARTS = 1  # no word character stands before it
+LETTER_ENDS = 2  # none behind it
+LETTER_GAP = 4  # a gap between words stands before it; on the first byte of the letter alone
+LETTER_PARTED = 8  # a separator of any kind stands before it; on the first byte alone
+LETTER_RUN = 16  # times how often it stands in a row, at most MAX_LETTER_RUN
+MAX_LETTER_RUN = 15
+MAX_INNER_GAP = 3  # more separators than this part words even without white space
+MIN_SPACED_OUT = 3  # single-letter words in a row that are read as one word
+
 # Why a build tells the author of a list something about a pattern that it accepted.
 Remark = Literal[
     "duplicate",  # equal to an earlier pattern of the list in this lane; that one is reported
@@ -28,6 +40,14 @@ class LaneView(NamedTuple):
     word: bytes  # per lane byte: 1 where it belongs to a word character, else 0
     marks_dropped: int  # non-starters beyond the 30th in a row
     truncated: bool  # the lane ends early, at a code point
+
+
+class LetterView(NamedTuple):
+    """Show the squeezed lane of one text; all empty where the lane did not run."""
+
+    data: bytes  # UTF-8, at most MAX_LANE_BYTES
+    letters: bytes  # per lane byte: LETTER_* bits and the run of the letter it belongs to
+    truncated: bool  # the lane it was made from ended early
 
 
 class NormalisedText(NamedTuple):

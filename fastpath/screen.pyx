@@ -18,14 +18,14 @@ from fastpath.hashes cimport (
     HashTable, Sip128, SipKey, TextSpan, UrlView, blake2b, canonical_url, find_hash, next_url,
     sip_key, siphash128, store_sip,
 )
-from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, scan
+from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, make_lanes, scan
 from fastpath.posts cimport (
     OP_DELETE, POST_MEDIA, POST_URLS, READ_NO_MEMORY, READ_OK, READ_SLOW, MediumDigests, Post,
     ScoreNames, Text, read_post,
 )
 from fastpath.records cimport BatchView, PackedEntry, RecordRef, SightingPacker
 from fastpath.text cimport (
-    LANE_RAW, ByteSpan, Lane, Normalised, count_code_points, fold, normalise, raw_lane, trim,
+    LANE_FOLDED, ByteSpan, Lane, Normalised, count_code_points, normalise, trim,
 )
 from fastpath.windows cimport (
     SEEN_DISTINCT_FULL, SEEN_LATE, SEEN_TABLE_FULL, AccountWindows, WindowPost, count_post,
@@ -359,9 +359,12 @@ cdef class Screen:
             self.accept(&refs[i], &self.posts[i], &self.found[i])
             if self.found[i].status == STATUS_POST:
                 self.found[i].place = <uint32_t>texts
-                if self.make_lanes(&self.posts[i].text, &self.texts[texts]) != 0:
+                if make_lanes(
+                    &self.arena.bump, &self.keywords.table, self.posts[i].text.data,
+                    self.posts[i].text.size, &self.texts[texts],
+                ) != 0:
                     return READ_NO_MEMORY
-                self.found[i].folded = &self.texts[texts].folded
+                self.found[i].folded = &self.texts[texts].lanes[LANE_FOLDED]
                 texts += 1
         if scan(
             &self.keywords.table, &self.scanner.state, &self.arena.bump, self.texts, texts,
@@ -401,13 +404,6 @@ cdef class Screen:
             found.time = 0 if post.created_at == INT64_MIN else post.created_at
         if post.op == OP_DELETE:
             found.status = STATUS_DELETE
-
-    cdef int make_lanes(self, const Text* text, PostText* out) noexcept nogil:
-        memset(out, 0, sizeof(PostText))
-        if self.keywords.table.lanes & (1 << LANE_RAW):
-            if raw_lane(&self.arena.bump, text.data, text.size, &out.raw) != 0:
-                return READ_NO_MEMORY
-        return fold(&self.arena.bump, text.data, text.size, &out.folded)
 
     cdef int screen_post(self, Post* post, Found* found, AccountWindows windows) noexcept nogil:
         """Look up, count and gate one accepted create or edit."""

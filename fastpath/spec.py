@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
 
-Lane: TypeAlias = Literal["raw", "folded"]
+Lane: TypeAlias = Literal["raw", "folded", "skeleton", "squeezed"]
 Boundary: TypeAlias = Literal["word", "prefix", "none"]
 HashKind: TypeAlias = Literal["sha256", "md5", "domain", "url"]
 WindowCount: TypeAlias = Literal["posts", "links", "distinct_targets", "repeated_texts"]
 FingerprintType: TypeAlias = Literal["text", "url", "media", "repost", "device"]
 
-LANES: tuple[Lane, ...] = ("raw", "folded")
+LANES: tuple[Lane, ...] = ("raw", "folded", "skeleton", "squeezed")
 # The order is the wire code of a sighting's type (1-based) and the order of a post's sightings.
 FINGERPRINT_TYPES: tuple[FingerprintType, ...] = ("text", "url", "media", "repost", "device")
 
@@ -77,6 +77,7 @@ class KeywordList:
     patterns: tuple[str, ...]
     lanes: tuple[Lane, ...] = ("folded",)
     boundary: Boundary = "word"
+    insist: bool = False  # take patterns of fewer than 5 letters into the squeezed lane too
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from fastpath.arena cimport Bump
 cdef enum:
     LANE_RAW = 0                # index in fastpath.spec.LANES
     LANE_FOLDED = 1
-    LANE_COUNT = 2              # skeleton and squeezed lanes will be appended
+    LANE_SKELETON = 2
+    LANE_SQUEEZED = 3
+    LANE_COUNT = 4
 
     MAX_LANE_BYTES = 262144     # a longer lane is cut at a code point and marked `truncated`
 
@@ -21,17 +23,30 @@ cdef enum:
     CLASS_UNSPACED = 32         # Han, kana, Thai, Lao, Khmer, Myanmar
     CLASS_WORD = 11             # ALNUM | MARK | CONNECTOR
 
+    # What the squeezed lane knows of a letter (fastpath.lanes).
+    LETTER_STARTS = 1
+    LETTER_ENDS = 2
+    LETTER_GAP = 4
+    LETTER_PARTED = 8
+    LETTER_RUN = 16
 
-cdef struct Lane:
+
+cdef struct Lane:                # all zero but `data` where a lane did not run
     const uint8_t* data         # UTF-8 in the arena, or the text itself; never NULL once made
     uint32_t size               # bytes
     const uint8_t* word         # bitset: bit i & 7 of byte i >> 3 is set where lane byte i
-    #                             belongs to a word character; bit `size` is readable and 0
+    #                             belongs to a word character; bit `size` is readable and 0;
+    #                             NULL in the squeezed lane
+    const uint8_t* letters      # squeezed lane: LETTER_* and run per lane byte; else NULL
+    const Lane* below           # squeezed lane: the lane it was made from; must outlive it
     const uint8_t* source       # the text the lane was made from; must outlive the lane
     uint32_t source_size
     uint32_t marks_dropped      # non-starters beyond the 30th in a row
     uint32_t work               # steps taken: code points, reorderings, composition look-ups
     bint truncated              # the lane would be longer than MAX_LANE_BYTES
+    bint prototypes             # this is a skeleton
+    bint disguised              # folded lane: the skeleton lane runs
+    bint opening                # folded lane: the squeezed lane runs, whatever its ASCII holds
 
 
 cdef struct LaneMap:
@@ -54,10 +69,15 @@ cdef struct ByteSpan:
 # checks that); a NULL text is allowed where size is 0. `size` is below 2**31.
 cdef int raw_lane(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil
 cdef int fold(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil
+# Both without regard to whether the lane runs; `below` is a skeleton or folded lane.
+cdef int skeleton_lane(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil
+cdef int squeezed_lane(Bump* bump, const Lane* below, Lane* out) noexcept nogil
+cdef bint opens_squeezed_lane(const Lane* folded) noexcept nogil
 
 # For posts with a match: which code points of the source each lane byte came from.
 cdef int map_raw_lane(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil
-cdef int map_folded_lane(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil
+cdef int map_folded_lane(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil  # or skeleton
+cdef int map_squeezed_lane(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil
 
 # The form under which texts are compared across accounts; needs the folded lane.
 cdef int normalise(Bump* bump, const Lane* folded, Normalised* out) noexcept nogil

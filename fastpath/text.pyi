@@ -1,4 +1,4 @@
-from fastpath.lanes import LaneView, NormalisedText
+from fastpath.lanes import LaneView, LetterView, NormalisedText
 
 UNICODE_VERSION: str
 
@@ -19,6 +19,27 @@ def spans_raw(text: str) -> tuple[tuple[int, int], ...]:
 
 def spans_folded(text: str) -> tuple[tuple[int, int], ...]:
     """Return per byte of the folded lane the source code points [start, end) of its cluster."""
+
+def view_skeleton(text: str) -> LaneView:
+    """Return the skeleton lane of a text; empty where it does not run."""
+
+def view_squeezed(text: str) -> LetterView:
+    """Return the squeezed lane of a text; empty where it does not run."""
+
+def opens_skeleton(text: str) -> bool:
+    """Say whether the skeleton lane of a text runs."""
+
+def opens_squeezed(text: str) -> bool:
+    """Say whether the squeezed lane of a text runs."""
+
+def squeezing_work(text: str) -> int:
+    """Return the steps that squeezing a text takes: linear in its length, whatever it holds."""
+
+def spans_skeleton(text: str) -> tuple[tuple[int, int], ...]:
+    """Return per byte of the skeleton lane the source code points [start, end) of its cluster."""
+
+def spans_squeezed(text: str) -> tuple[tuple[int, int], ...]:
+    """Return per byte of the squeezed lane the source code points [start, end) of its letter."""
 
 def normalised_text(text: str) -> NormalisedText:
     """Return the form under which texts are compared across accounts."""

@@ -15,7 +15,7 @@ from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_commit, bump_reserve
 
-from fastpath.lanes import LaneView, NormalisedText
+from fastpath.lanes import LaneView, LetterView, NormalisedText
 
 cdef extern from "unicode_tables.h":
     enum:
@@ -27,6 +27,11 @@ cdef extern from "unicode_tables.h":
     const uint64_t unicode_pair_keys[]
     const uint32_t unicode_pair_composed[]
 
+cdef extern from "lookalike_tables.h":
+    const unsigned short skeleton_blocks[]
+    const uint32_t skeleton_entries[]
+    const uint32_t skeleton_pool[]
+
 cdef enum:
     MAX_MARKS = 30              # non-starters in a row (fastpath.spec.MAX_MARKS)
     MAX_GROWTH = 11             # bytes out per byte in: U+FDFA, 3 to 33
@@ -34,6 +39,9 @@ cdef enum:
     # Bits of a trie entry and of a pool item; layout: fastpath/unicode_data/trie.py.
     ENTRY_CLASSES = 0x3F
     ENTRY_COMPOSES = 0x40
+    ENTRY_DISGUISED = 0x80
+    ENTRY_ACTS = 0x7FFFFF40     # anything set here: more to do than to copy the code point
+    POOL_OFFSET = 0x1FFF
     KIND_ITSELF = 0
     KIND_REMOVED = 1
     KIND_WHOLE = 2
@@ -258,7 +266,12 @@ cdef void close_writer(Bump* bump, Writer* w, Lane* out) noexcept nogil:
     out.data = w.out
     out.size = w.size
     out.word = w.out + w.size
+    out.letters = NULL
+    out.below = NULL
     out.truncated = w.full
+    out.prototypes = False
+    out.disguised = False
+    out.opening = False
     out.work = w.work
 
 
@@ -267,6 +280,11 @@ cdef void close_writer(Bump* bump, Writer* w, Lane* out) noexcept nogil:
 
 cdef struct Folding:
     Writer w
+    const unsigned short* blocks    # the tables of the lane: two-stage trie and pool
+    const uint32_t* entries
+    const uint32_t* pool
+    bint prototypes             # a skeleton: ASCII goes through the tables too
+    uint32_t seen               # entries of all code points that went through the tables, or-ed
     uint32_t starter            # item of the starter being built; 0: none
     const uint32_t* unjoined    # that starter without its marks and the marks, while none followed
     uint32_t unjoined_size      # 0: nothing to take apart
@@ -374,8 +392,12 @@ cdef inline void take_code_point(
     Folding* f, uint32_t code_point, uint32_t source
 ) noexcept nogil:
     """Take one source code point; the most common kind, a starter that stays, at once."""
-    cdef uint32_t entry = entry_of(code_point)
-    if entry & ~<uint32_t> ENTRY_CLASSES:
+    cdef uint32_t block = f.blocks[code_point >> UNICODE_SHIFT]
+    cdef uint32_t entry = f.entries[
+        block << UNICODE_SHIFT | (code_point & ((1 << UNICODE_SHIFT) - 1))
+    ]
+    f.seen |= entry
+    if entry & ENTRY_ACTS:
         take_mapped(f, code_point, entry, source)
     else:
         flush(f)
@@ -388,7 +410,7 @@ cdef void take_mapped(
     """Map one source code point and take what it becomes."""
     cdef uint32_t kind = entry >> 8 & 3
     cdef uint32_t length = entry >> 10 & 0xFF
-    cdef const uint32_t* items = &unicode_pool[entry >> 18]
+    cdef const uint32_t* items = &f.pool[entry >> 18 & POOL_OFFSET]
     cdef uint32_t i
     if kind == KIND_ITSELF:
         take(
@@ -416,7 +438,7 @@ cdef void fold_into(Folding* f, const uint8_t* text, size_t size) noexcept nogil
     cdef size_t at = 0
     cdef uint32_t source = 0, length, code_point
     while at < size:
-        if text[at] and text[at] < 0x80:
+        if text[at] and text[at] < 0x80 and not f.prototypes:
             flush(f)
             f.run = 0
             length = put_ascii(&f.w, text + at, size - at, True, source)
@@ -436,18 +458,48 @@ cdef void fold_into(Folding* f, const uint8_t* text, size_t size) noexcept nogil
     flush(f)
 
 
-cdef int fold(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil:
-    """Make the folded lane of a text."""
+cdef int open_folding(
+    Bump* bump, size_t size, bint prototypes, Folding* f
+) noexcept nogil:
+    """Prepare to fold a text into the folded lane or, by prototypes, the skeleton lane."""
+    memset(f, 0, sizeof(Folding))
+    f.prototypes = prototypes
+    if prototypes:
+        f.blocks = skeleton_blocks
+        f.entries = skeleton_entries
+        f.pool = skeleton_pool
+    else:
+        f.blocks = unicode_blocks
+        f.entries = unicode_entries
+        f.pool = unicode_pool
+    return open_writer(bump, size, MAX_GROWTH, &f.w)
+
+
+cdef int fold_by(
+    Bump* bump, const uint8_t* text, size_t size, bint prototypes, Lane* out
+) noexcept nogil:
     cdef Folding f
-    memset(&f, 0, sizeof(f))
-    if open_writer(bump, size, MAX_GROWTH, &f.w):
+    if open_folding(bump, size, prototypes, &f):
         return -1
     fold_into(&f, text, size)
     close_writer(bump, &f.w, out)
     out.source = text
     out.source_size = <uint32_t> size
     out.marks_dropped = f.dropped
+    out.prototypes = prototypes
+    out.disguised = f.seen & ENTRY_DISGUISED != 0
+    out.opening = f.seen >> 31 != 0
     return 0
+
+
+cdef int fold(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil:
+    """Make the folded lane of a text."""
+    return fold_by(bump, text, size, False, out)
+
+
+cdef int skeleton_lane(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil:
+    """Make the skeleton of a text."""
+    return fold_by(bump, text, size, True, out)
 
 
 cdef int open_map(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil:
@@ -460,10 +512,9 @@ cdef int open_map(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil:
 
 
 cdef int map_folded_lane(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil:
-    """Fold the source again, with offsets; what it writes is the lane once more, in scratch."""
+    """Fold the source of a folded or skeleton lane again, with offsets, in scratch."""
     cdef Folding f
-    memset(&f, 0, sizeof(f))
-    if open_map(bump, lane, out) or open_writer(bump, lane.source_size, MAX_GROWTH, &f.w):
+    if open_map(bump, lane, out) or open_folding(bump, lane.source_size, lane.prototypes, &f):
         return -1
     f.w.map_start = <uint32_t*> out.start
     f.w.map_end = <uint32_t*> out.end
@@ -516,6 +567,9 @@ cdef int map_raw_lane(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil
     w.map_end = <uint32_t*> out.end
     write_raw(&w, lane.source, lane.source_size)
     return 0
+
+
+include "squeezed.pxi"
 
 
 # What other modules ask of a lane.
@@ -629,31 +683,55 @@ cdef object view_of(const Lane* lane):
     )
 
 
-cdef Lane make_lane(Arena arena, bytes text, bint folded) except *:
+cdef int make_lane_of(
+    Bump* bump, const uint8_t* data, size_t size, int wanted, Lane* below, Lane* out
+) noexcept nogil:
+    """Make a lane; where it does not run, an empty one."""
+    if wanted == LANE_RAW:
+        return raw_lane(bump, data, size, out)
+    if fold(bump, data, size, below):
+        return -1
+    if wanted == LANE_FOLDED:
+        out[0] = below[0]
+        return 0
+    memset(out, 0, sizeof(Lane))
+    out.data = data
+    if wanted == LANE_SKELETON:
+        return skeleton_lane(bump, data, size, out) if below.disguised else 0
+    if not opens_squeezed_lane(below):
+        return 0
+    if below.disguised and skeleton_lane(bump, data, size, below):
+        return -1
+    return squeezed_lane(bump, below, out)
+
+
+cdef Lane make_lane(Arena arena, bytes text, int wanted) except *:
+    cdef Lane* below = <Lane*> bump_alloc(&arena.bump, sizeof(Lane))
     cdef Lane lane
-    cdef int failed
+    cdef int failed = below == NULL
     cdef const uint8_t* data = <const uint8_t*> <const char*> text
     cdef size_t size = len(text)
     with nogil:
-        if folded:
-            failed = fold(&arena.bump, data, size, &lane)
-        else:
-            failed = raw_lane(&arena.bump, data, size, &lane)
+        failed = failed or make_lane_of(&arena.bump, data, size, wanted, below, &lane)
     if failed:
         raise MemoryError("no memory for a lane")
     return lane
 
 
-cdef object map_lane(bytes text, bint folded):
+cdef object map_lane(bytes text, int wanted):
     cdef Arena arena = Arena()
-    cdef Lane lane = make_lane(arena, text, folded)
+    cdef Lane lane = make_lane(arena, text, wanted)
     cdef LaneMap spans
     cdef int failed
+    if lane.size == 0:
+        return ()
     with nogil:
-        if folded:
-            failed = map_folded_lane(&arena.bump, &lane, &spans)
-        else:
+        if wanted == LANE_RAW:
             failed = map_raw_lane(&arena.bump, &lane, &spans)
+        elif wanted == LANE_SQUEEZED:
+            failed = map_squeezed_lane(&arena.bump, &lane, &spans)
+        else:
+            failed = map_folded_lane(&arena.bump, &lane, &spans)
     if failed:
         raise MemoryError("no memory for the offsets of a lane")
     return tuple([(spans.start[i], spans.end[i]) for i in range(lane.size)])
@@ -663,7 +741,7 @@ def view_raw(str text not None):
     """Return the raw lane of a text."""
     cdef bytes encoded = text.encode()
     cdef Arena arena = Arena()
-    cdef Lane lane = make_lane(arena, encoded, False)
+    cdef Lane lane = make_lane(arena, encoded, LANE_RAW)
     return view_of(&lane)
 
 
@@ -671,7 +749,7 @@ def view_folded(str text not None):
     """Return the folded lane of a text."""
     cdef bytes encoded = text.encode()
     cdef Arena arena = Arena()
-    cdef Lane lane = make_lane(arena, encoded, True)
+    cdef Lane lane = make_lane(arena, encoded, LANE_FOLDED)
     return view_of(&lane)
 
 
@@ -679,7 +757,7 @@ def fold_text(str text not None):
     """Return the folded lane of a text as a string."""
     cdef bytes encoded = text.encode()
     cdef Arena arena = Arena()
-    cdef Lane lane = make_lane(arena, encoded, True)
+    cdef Lane lane = make_lane(arena, encoded, LANE_FOLDED)
     return lane.data[:lane.size].decode()
 
 
@@ -687,24 +765,74 @@ def folding_work(str text not None):
     """Return the steps that folding a text takes: linear in its length, whatever it holds."""
     cdef bytes encoded = text.encode()
     cdef Arena arena = Arena()
-    return make_lane(arena, encoded, True).work
+    return make_lane(arena, encoded, LANE_FOLDED).work
 
 
 def spans_raw(str text not None):
     """Return per byte of the raw lane the source code point [start, end) it belongs to."""
-    return map_lane(text.encode(), False)
+    return map_lane(text.encode(), LANE_RAW)
 
 
 def spans_folded(str text not None):
     """Return per byte of the folded lane the source code points [start, end) of its cluster."""
-    return map_lane(text.encode(), True)
+    return map_lane(text.encode(), LANE_FOLDED)
+
+
+def view_skeleton(str text not None):
+    """Return the skeleton lane of a text; empty where it does not run."""
+    cdef bytes encoded = text.encode()
+    cdef Arena arena = Arena()
+    cdef Lane lane = make_lane(arena, encoded, LANE_SKELETON)
+    return view_of(&lane)
+
+
+def view_squeezed(str text not None):
+    """Return the squeezed lane of a text; empty where it does not run."""
+    cdef bytes encoded = text.encode()
+    cdef Arena arena = Arena()
+    cdef Lane lane = make_lane(arena, encoded, LANE_SQUEEZED)
+    if lane.size == 0:
+        return LetterView(b"", b"", lane.truncated != 0)
+    return LetterView(lane.data[:lane.size], lane.letters[:lane.size], lane.truncated != 0)
+
+
+def opens_skeleton(str text not None):
+    """Say whether the skeleton lane of a text runs."""
+    cdef bytes encoded = text.encode()
+    cdef Arena arena = Arena()
+    return make_lane(arena, encoded, LANE_FOLDED).disguised != 0
+
+
+def opens_squeezed(str text not None):
+    """Say whether the squeezed lane of a text runs."""
+    cdef bytes encoded = text.encode()
+    cdef Arena arena = Arena()
+    cdef Lane lane = make_lane(arena, encoded, LANE_FOLDED)
+    return opens_squeezed_lane(&lane) != 0
+
+
+def squeezing_work(str text not None):
+    """Return the steps that squeezing a text takes: linear in its length, whatever it holds."""
+    cdef bytes encoded = text.encode()
+    cdef Arena arena = Arena()
+    return make_lane(arena, encoded, LANE_SQUEEZED).work
+
+
+def spans_skeleton(str text not None):
+    """Return per byte of the skeleton lane the source code points [start, end) of its cluster."""
+    return map_lane(text.encode(), LANE_SKELETON)
+
+
+def spans_squeezed(str text not None):
+    """Return per byte of the squeezed lane the source code points [start, end) of its letter."""
+    return map_lane(text.encode(), LANE_SQUEEZED)
 
 
 def normalised_text(str text not None):
     """Return the form under which texts are compared across accounts."""
     cdef bytes encoded = text.encode()
     cdef Arena arena = Arena()
-    cdef Lane lane = make_lane(arena, encoded, True)
+    cdef Lane lane = make_lane(arena, encoded, LANE_FOLDED)
     cdef Normalised normal
     cdef int failed
     with nogil:

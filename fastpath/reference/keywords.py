@@ -1,4 +1,9 @@
-"""Define what keyword lists find in a text: every occurrence, boundaries, caps, notes."""
+"""Define what keyword lists find in a text: every occurrence, boundaries, caps, notes.
+
+A pattern has one key in the raw and folded lanes. Skeletons depend on case, so in the skeleton
+lane it has those of its lower, upper and title forms; in the squeezed lane, what is made of these
+and of the folded pattern.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +13,33 @@ from typing import NamedTuple
 
 from fastpath.errors import BuildError
 from fastpath.lanes import (
+    LETTER_ENDS,
+    LETTER_GAP,
+    LETTER_RUN,
+    LETTER_STARTS,
     MAX_PATTERN_BYTES,
     MAX_PATTERNS,
     MAX_TABLE_BYTES,
+    MIN_SQUEEZED_LETTERS,
     VISITS_FIXED,
     VISITS_PER_BYTE,
     LaneView,
+    LetterView,
     PatternNote,
     TextMatches,
 )
+from fastpath.reference.lookalikes import (
+    fits,
+    skeleton_of,
+    spans_skeleton,
+    spans_squeezed,
+    squeezed_of,
+    view_skeleton,
+    view_squeezed,
+)
 from fastpath.reference.text import (
+    LETTERS,
+    NUMBERS,
     UNSPACED,
     WORD,
     spans_folded,
@@ -28,6 +50,9 @@ from fastpath.reference.text import (
 from fastpath.spec import LANES, MAX_ROWS, KeywordList, Match
 
 BOUNDARIES = ("word", "prefix", "none")
+_SQUEEZED = LANES.index("squeezed")
+_VIEWS = (view_raw, view_folded, view_skeleton)
+_SPANS = (spans_raw, spans_folded, spans_skeleton, spans_squeezed)
 
 
 class _Pattern(NamedTuple):
@@ -35,9 +60,26 @@ class _Pattern(NamedTuple):
 
     list: int
     lane: int
-    number: int  # in the list
+    number: int  # in the list; these three name it in a report
     test_start: bool  # must not follow a word character
     test_end: bool  # must not precede one
+    asks: bytes  # squeezed: gaps and runs of the pattern, LETTER_* per byte; else empty
+
+
+class _Key(NamedTuple):
+    """Hold the bytes of a pattern in a lane and, in the squeezed one, its gaps and runs."""
+
+    data: bytes
+    asks: bytes
+
+
+class _Lane(NamedTuple):
+    """Hold one lane of a text while it is scanned."""
+
+    data: bytes
+    word: bytes
+    letters: bytes  # squeezed alone
+    truncated: bool
 
 
 class _Found(NamedTuple):
@@ -79,42 +121,52 @@ class Keywords:
         """Index the patterns of a list in a lane; yield what its author should know."""
         held = self.lists[list_index]
         for index, written in enumerate(held.patterns):
-            key = _key(written, lane, held.name)
-            patterns = self.patterns[lane].setdefault(key, [])
-            if any(pattern.list == list_index for pattern in patterns):
+            keys = _keys(written, lane, held)
+            bounded = []
+            added = False
+            for key in keys:
+                text = key.data.decode()
+                strict = lane == _SQUEEZED
+                bound_start = (strict or held.boundary != "none") and _is_bounded(text[0])
+                bound_end = (strict or held.boundary == "word") and _is_bounded(text[-1])
+                bounded.append((bound_start, bound_end))
+                patterns = self.patterns[lane].setdefault(key.data, [])
+                if all((each.list, each.asks) != (list_index, key.asks) for each in patterns):
+                    added = True
+                    patterns.append(
+                        _Pattern(list_index, lane, index, bound_start, bound_end, key.asks)
+                    )
+                    patterns.sort(key=lambda each: (each.asks, each.list, each.number))
+            if not added:
                 yield PatternNote(held.name, written, LANES[lane], "duplicate")
                 continue
-            lane_text = key.decode()
-            bound_start = held.boundary != "none" and _is_bounded(lane_text[0])
-            bound_end = held.boundary == "word" and _is_bounded(lane_text[-1])
-            patterns.append(_Pattern(list_index, lane, index, bound_start, bound_end))
-            if held.boundary != "none" and not bound_start:
+            if held.boundary != "none" and not bounded[0][0]:
                 yield PatternNote(held.name, written, LANES[lane], "unbounded_start")
-            if held.boundary == "word" and not bound_end:
+            if held.boundary == "word" and not bounded[0][1]:
                 yield PatternNote(held.name, written, LANES[lane], "unbounded_end")
 
     def find(self, text: str) -> TextMatches:
         """Return what the lists find in one text."""
-        found: dict[_Pattern, _Found] = {}
-        views: list[LaneView] = []
+        found: dict[tuple[int, int, int], _Found] = {}
         visited, truncated = 0, False
-        for lane, view in enumerate((view_raw, view_folded)):
-            views.append(view(text) if self.patterns[lane] else LaneView(b"", b"", 0, False))
-            lane_visited, lane_truncated = self._scan(views[lane], lane, found)
-            visited += lane_visited
-            truncated |= lane_truncated or views[lane].truncated
-        spans = (spans_raw, spans_folded)
-        places = {lane: spans[lane](text) for lane in {pattern.lane for pattern in found}}
+        for lane, patterns in enumerate(self.patterns):
+            if patterns:
+                view = _view(text, lane)
+                lane_visited, lane_truncated = self._scan(view, lane, found)
+                visited += lane_visited
+                truncated |= lane_truncated or view.truncated
+        places = {lane: _SPANS[lane](text) for lane in {lane for _, lane, _ in found}}
         matches = []
         for pattern in sorted(found):
+            list_index, lane, number = pattern
             start, end, times = found[pattern]
-            held = self.lists[pattern.list]
-            place = places[pattern.lane]
+            held = self.lists[list_index]
+            place = places[lane]
             matches.append(
                 Match(
                     held.name,
-                    held.patterns[pattern.number],
-                    LANES[pattern.lane],
+                    held.patterns[number],
+                    LANES[lane],
                     place[start][0],
                     place[end - 1][1],
                     times,
@@ -126,39 +178,64 @@ class Keywords:
         """Return what the lists find in each text."""
         return [self.find(text) for text in texts]
 
-    def _scan(self, view: LaneView, lane: int, found: dict[_Pattern, _Found]) -> tuple[int, bool]:
+    def _scan(
+        self, view: _Lane, lane: int, found: dict[tuple[int, int, int], _Found]
+    ) -> tuple[int, bool]:
         """Add what stands in one lane; return the outputs visited and whether a cap was met.
 
-        Outputs are visited by their end, then longest first, then by list and pattern; those
-        that fail their boundary count as visited too.
+        Outputs are visited by their end, then longest first, then by gaps and runs, list and
+        pattern; those that fail their boundary count as visited too. In the squeezed lane an
+        output counts as many times as it has bytes, since each of them is looked at.
         """
-        data, word = view.data, view.word
+        data = view.data
         rows = dict.fromkeys(range(len(self.lists)), 0)
-        for pattern in found:
-            rows[pattern.list] += 1
-        visited, truncated = 0, False
+        for list_index, _, _ in found:
+            rows[list_index] += 1
+        budget, visited, truncated = VISITS_FIXED + VISITS_PER_BYTE * len(data), 0, False
         for end in range(1, len(data) + 1):
             for length in self._lengths[lane].get(data[end - 1], ()):
                 if length > end:
                     continue
                 start = end - length
                 for pattern in self.patterns[lane].get(data[start:end], ()):
-                    if visited == VISITS_FIXED + VISITS_PER_BYTE * len(data):
+                    cost = length if lane == _SQUEEZED else 1
+                    if visited + cost > budget:
                         return visited, True
-                    visited += 1
-                    if pattern.test_start and start > 0 and word[start - 1]:
+                    visited += cost
+                    if not _stands(pattern, view, start, end):
                         continue
-                    if pattern.test_end and end < len(data) and word[end]:
-                        continue
-                    if pattern in found:
-                        first = found[pattern]
-                        found[pattern] = first._replace(times=first.times + 1)
+                    place = pattern[:3]
+                    if place in found:
+                        first = found[place]
+                        found[place] = first._replace(times=first.times + 1)
                     elif rows[pattern.list] == MAX_ROWS:
                         truncated = True
                     else:
                         rows[pattern.list] += 1
-                        found[pattern] = _Found(start, end, 1)
+                        found[place] = _Found(start, end, 1)
         return visited, truncated
+
+
+def _view(text: str, lane: int) -> _Lane:
+    if lane == _SQUEEZED:
+        letters = view_squeezed(text)
+        return _Lane(letters.data, b"", letters.letters, letters.truncated)
+    view = _VIEWS[lane](text)
+    return _Lane(view.data, view.word, b"", view.truncated)
+
+
+def _stands(pattern: _Pattern, view: _Lane, start: int, end: int) -> bool:
+    """Say whether a pattern whose bytes are in a lane may stand there."""
+    if pattern.lane == _SQUEEZED:
+        about = view.letters[start:end]
+        if pattern.test_start and not about[0] & LETTER_STARTS:
+            return False
+        if pattern.test_end and not about[-1] & LETTER_ENDS:
+            return False
+        return fits(about, pattern.asks, view.data[start:end])
+    if pattern.test_start and start > 0 and view.word[start - 1]:
+        return False
+    return not (pattern.test_end and end < len(view.data) and view.word[end])
 
 
 def _check_list(held: KeywordList) -> None:
@@ -171,16 +248,39 @@ def _check_list(held: KeywordList) -> None:
         raise BuildError("boundary", " or ".join(BOUNDARIES), held.boundary, f"list {held.name!r}")
 
 
-def _key(written: str, lane: int, list_name: str) -> bytes:
-    """Return the bytes that a pattern has in a lane."""
-    where = f"list {list_name!r}, pattern {written!r}, lane {LANES[lane]}"
+def _keys(written: str, lane: int, held: KeywordList) -> list[_Key]:
+    """Return what a pattern is in a lane, each form once; the first one is for its notes."""
+    where = f"list {held.name!r}, pattern {written!r}, lane {LANES[lane]}"
     try:
-        view = (view_raw, view_folded)[lane](written)
+        folded = view_folded(written)
     except UnicodeEncodeError as error:
         raise BuildError("pattern encoding", "UTF-8", error.reason, where) from None
-    if not 1 <= len(view.data) <= MAX_PATTERN_BYTES:
-        raise BuildError("pattern bytes", f"1 to {MAX_PATTERN_BYTES}", len(view.data), where)
-    return view.data
+    if lane < LANES.index("skeleton"):
+        keys = [_Key(_VIEWS[lane](written).data, b"")]
+    else:
+        # Case mappings are the interpreter's: those of Unicode 14.0 to 15.1 are the same.
+        forms = (written.lower(), written.upper(), written.title())
+        below = [skeleton_of(form) for form in forms]
+        keys = [_Key(view.data, b"") for view in below]
+        if lane == _SQUEEZED:
+            _check_letters(folded, held, where)
+            keys = [_squeezed_key(squeezed_of(view)) for view in (folded, *below)]
+    for key in keys:
+        if not 1 <= len(key.data) <= MAX_PATTERN_BYTES:
+            raise BuildError("pattern bytes", f"1 to {MAX_PATTERN_BYTES}", len(key.data), where)
+    return list(dict.fromkeys(keys))
+
+
+def _squeezed_key(view: LetterView) -> _Key:
+    asked = LETTER_GAP | -LETTER_RUN  # where it stands in the entry is nothing to ask for
+    return _Key(view.data, bytes(each & asked for each in view.letters))
+
+
+def _check_letters(folded: LaneView, held: KeywordList, where: str) -> None:
+    letters = sum(ord(each) in LETTERS or ord(each) in NUMBERS for each in folded.data.decode())
+    if letters < MIN_SQUEEZED_LETTERS and not held.insist:
+        least = f"at least {MIN_SQUEEZED_LETTERS}, unless the list insists"
+        raise BuildError("letters of a squeezed pattern", least, letters, where)
 
 
 def _is_bounded(character: str) -> bool:

@@ -7,9 +7,9 @@ after decomposition, the Stream-Safe limit of UAX #15) the rest are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from fastpath.lanes import MAX_LANE_BYTES, LaneView, NormalisedText
 from fastpath.spec import MAX_MARKS
@@ -18,19 +18,20 @@ from fastpath.unicode_data import tables
 UNICODE_VERSION = tables.VERSION
 
 
-def _members(words: str) -> Iterator[int]:
+def members(words: str) -> Iterator[int]:
+    """Yield the code points of words `first[-last]`."""
     for word in words.split():
         first, _, last = word.partition("-")
         yield from range(int(first, 16), int(last or first, 16) + 1)
 
 
-LETTERS = frozenset(_members(tables.LETTERS))
-MARKS = frozenset(_members(tables.MARKS))
-NUMBERS = frozenset(_members(tables.NUMBERS))
-DIGITS = frozenset(_members(tables.DIGITS))
-CONNECTORS = frozenset(_members(tables.CONNECTORS))
-SPACES = frozenset(_members(tables.SPACES))
-UNSPACED = frozenset(_members(tables.UNSPACED))
+LETTERS = frozenset(members(tables.LETTERS))
+MARKS = frozenset(members(tables.MARKS))
+NUMBERS = frozenset(members(tables.NUMBERS))
+DIGITS = frozenset(members(tables.DIGITS))
+CONNECTORS = frozenset(members(tables.CONNECTORS))
+SPACES = frozenset(members(tables.SPACES))
+UNSPACED = frozenset(members(tables.UNSPACED))
 WORD = LETTERS | MARKS | NUMBERS | CONNECTORS
 
 _HANGUL = range(0xAC00, 0xAC00 + 11172)
@@ -43,11 +44,12 @@ def _read_combining() -> dict[int, int]:
     combining = {}
     for word in tables.COMBINING.split():
         span, _, value = word.partition(":")
-        combining.update(dict.fromkeys(_members(span), int(value, 16)))
+        combining.update(dict.fromkeys(members(span), int(value, 16)))
     return combining
 
 
-def _read_targets(words: str) -> dict[int, tuple[int, ...]]:
+def read_targets(words: str) -> dict[int, tuple[int, ...]]:
+    """Read words `source:target,...`."""
     targets = {}
     for word in words.split():
         source, _, target = word.partition(":")
@@ -56,27 +58,30 @@ def _read_targets(words: str) -> dict[int, tuple[int, ...]]:
 
 
 def _read_folds() -> dict[int, tuple[int, ...]]:
-    folds: dict[int, tuple[int, ...]] = dict.fromkeys(_members(tables.FOLD_REMOVED), ())
+    folds: dict[int, tuple[int, ...]] = dict.fromkeys(members(tables.FOLD_REMOVED), ())
     for word in tables.FOLD_RUNS.split():
         span, _, target = word.partition(":")
         ends, _, step = span.partition("/")
         first, last = (int(end, 16) for end in ends.split("-"))
         for source in range(first, last + 1, int(step)):
             folds[source] = (int(target, 16) + source - first,)
-    folds.update(_read_targets(tables.FOLD_LONG))
+    folds.update(read_targets(tables.FOLD_LONG))
     folds[0] = (0xFFFD,)
     return folds
 
 
 COMBINING = _read_combining()
 FOLDS = _read_folds()
-DECOMPOSE = _read_targets(tables.DECOMPOSE)
-_NEVER_COMPOSED = frozenset(_members(tables.NEVER_COMPOSED))
+DECOMPOSE = read_targets(tables.DECOMPOSE)
+_NEVER_COMPOSED = frozenset(members(tables.NEVER_COMPOSED))
 COMPOSE = {
     target: source
     for source, target in DECOMPOSE.items()
     if len(target) == 2 and source not in _NEVER_COMPOSED
 }
+
+
+Mapping: TypeAlias = Callable[[int], tuple[int, ...]]
 
 
 class _Item(NamedTuple):
@@ -126,12 +131,12 @@ def fold_code_point(code_point: int) -> tuple[int, ...]:
     return tuple(part for target in folded for part in decompose(target))
 
 
-def _capped(text: str) -> tuple[list[_Item], int]:
+def _capped(text: str, mapped: Mapping) -> tuple[list[_Item], int]:
     """Return the mapped and decomposed text without marks beyond the cap, and their number."""
     items: list[_Item] = []
     dropped = run = 0
     for source, character in enumerate(text):
-        for code_point in fold_code_point(ord(character)):
+        for code_point in mapped(ord(character)):
             run = run + 1 if code_point in COMBINING else 0
             if run > MAX_MARKS:
                 dropped += 1
@@ -182,7 +187,12 @@ def fold_text(text: str) -> str:
 
 def view_folded(text: str) -> LaneView:
     """Return the folded lane of a text."""
-    items, dropped = _capped(text)
+    return view_mapped(text, fold_code_point)
+
+
+def view_mapped(text: str, mapped: Mapping) -> LaneView:
+    """Return the lane of a text whose code points are mapped and decomposed by `mapped`."""
+    items, dropped = _capped(text, mapped)
     clusters = _clusters(_reordered(items))
     return _view([code_point for cluster in clusters for code_point in cluster[0]], dropped)
 
@@ -194,8 +204,13 @@ def view_raw(text: str) -> LaneView:
 
 def spans_folded(text: str) -> tuple[tuple[int, int], ...]:
     """Return per byte of the folded lane the source code points [start, end) of its cluster."""
+    return spans_mapped(text, fold_code_point)
+
+
+def spans_mapped(text: str, mapped: Mapping) -> tuple[tuple[int, int], ...]:
+    """Return per byte of a mapped lane the source code points [start, end) of its cluster."""
     spans: list[tuple[int, int]] = []
-    for code_points, start, end in _clusters(_reordered(_capped(text)[0])):
+    for code_points, start, end in _clusters(_reordered(_capped(text, mapped)[0])):
         for code_point in code_points:
             size = len(chr(code_point).encode())
             if len(spans) + size > MAX_LANE_BYTES:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastpath.unicode_data.reviewed import BARE_SCRIPTS
+
 VERSION = "15.0.0"
 CODE_POINTS = 0x110000
 UNSPACED_SCRIPTS = frozenset({"Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"})
@@ -28,6 +30,7 @@ class UnicodeModel:
     category: dict[int, str] = field(default_factory=dict)  # Cn is left out
     space: set[int] = field(default_factory=set)  # White_Space
     unspaced: set[int] = field(default_factory=set)  # scripts written without spaces
+    bare: set[int] = field(default_factory=set)  # scripts whose marks can be taken off a letter
 
 
 def read_model(folder: Path) -> UnicodeModel:
@@ -50,6 +53,8 @@ def read_model(folder: Path) -> UnicodeModel:
     for start, stop, values in _fields(folder / "Scripts.txt"):
         if values[0] in UNSPACED_SCRIPTS:
             model.unspaced.update(range(start, stop))
+        if values[0] in BARE_SCRIPTS:
+            model.bare.update(range(start, stop))
     # The prolonged sound mark and its like are Common by script and kana by every extension.
     for start, stop, values in _fields(folder / "ScriptExtensions.txt"):
         if set(values[0].split()) <= UNSPACED_CODES:

@@ -3,9 +3,11 @@
 Entry of a code point:
     bits 0-5    classes (CLASS_* of text.pxd)
     bit  6      may be the second part of a composition although its combining class is 0
+    bit  7      folded table: opens the skeleton lane (DISGUISED)
     bits 8-9    kind: 0 itself, 1 removed, 2 whole, 3 sequence
     bits 10-17  itself: its combining class; whole, sequence: length in the pool
-    bits 18-31  whole, sequence: offset in the pool
+    bits 18-30  whole, sequence: offset in the pool
+    bit  31     folded table: opens the squeezed lane (OPENING)
 
 A *whole* folds to one starter, pool[offset]. If marks went into it, the `length` items behind are
 the starter without them and the marks, needed only if a further non-starter follows. A *sequence*
@@ -16,13 +18,16 @@ word character.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from fastpath.unicode_data.lookalikes import Lookalikes, skeleton_model
 from fastpath.unicode_data.sources import CODE_POINTS, UnicodeModel
 
 ALNUM, MARK, DIGIT, CONNECTOR, SPACE, UNSPACED = 1, 2, 4, 8, 16, 32
 WORD = ALNUM | MARK | CONNECTOR
 COMPOSES = 64
+DISGUISED, OPENING = 1 << 7, 1 << 31
 KIND_ITSELF, KIND_REMOVED, KIND_WHOLE, KIND_SEQUENCE = 0, 1, 2, 3
 # Vowels and trailing consonants join the syllable before them (The Unicode Standard, 3.12).
 HANGUL_SECOND = frozenset(range(0x1161, 0x1176)) | frozenset(range(0x11A8, 0x11C3))
@@ -39,9 +44,30 @@ class FoldTables:
     pairs: dict[tuple[int, int], int]  # canonical compositions, Hangul left out
 
 
-def build_tables(model: UnicodeModel) -> FoldTables:
-    """Lay out the tables of one Unicode version."""
-    return _Layout(model).build()
+def build_tables(model: UnicodeModel, found: Lookalikes) -> FoldTables:
+    """Lay out the tables of the folded lane of one Unicode version."""
+    marks = dict.fromkeys(found.disguised, DISGUISED)
+    for code_point in found.opening:
+        marks[code_point] = marks.get(code_point, 0) | OPENING
+    return _Layout(model).build(marks, range(4, 10))
+
+
+def build_skeleton_tables(model: UnicodeModel, found: Lookalikes, shift: int) -> FoldTables:
+    """Lay out the tables of the skeleton lane: the same form, other mappings."""
+    return _Layout(skeleton_model(model, found)).build({}, (shift,))
+
+
+def build_loose_tables(found: Lookalikes, shift: int) -> tuple[list[int], list[int]]:
+    """Lay out what the squeezed lane makes of a code point: blocks, entries.
+
+    Entry: bits 0-20 the letter, 0 for the code point itself; bits 24-26 the kind.
+    """
+    entries = [
+        kind << 24 | (letter if letter != code_point else 0)
+        for code_point, (kind, letter) in sorted(found.loose.items())
+    ]
+    _, blocks, packed = _pack(entries, shift)
+    return blocks, packed
 
 
 class _Layout:
@@ -58,13 +84,13 @@ class _Layout:
         self.pool: list[int] = []
         self.offsets: dict[tuple[int, ...], int] = {}
 
-    def build(self) -> FoldTables:
+    def build(self, marks: Mapping[int, int], shifts: Iterable[int]) -> FoldTables:
         """Fill the pool, then choose the block size that takes the least memory."""
-        entries = [self.entry(code_point) for code_point in range(CODE_POINTS)]
-        if len(self.pool) >= 1 << 14:
-            raise ValueError(f"the pool has {len(self.pool)} items, an offset has 14 bits")
+        entries = [self.entry(cp) | marks.get(cp, 0) for cp in range(CODE_POINTS)]
+        if len(self.pool) >= 1 << 13:
+            raise ValueError(f"the pool has {len(self.pool)} items, an offset has 13 bits")
         shift, blocks, packed = min(
-            (_pack(entries, shift) for shift in range(4, 10)),
+            (_pack(entries, shift) for shift in shifts),
             key=lambda packing: 2 * len(packing[1]) + 4 * len(packing[2]),
         )
         return FoldTables(shift, blocks, packed, self.pool, self.pairs)

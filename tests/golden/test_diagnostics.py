@@ -74,7 +74,7 @@ CASES = {
     "choice": Case({"enforcement: live": "enforcement: lve"}),
     "choice-action": Case({"post_action: review": "post_action: suspend"}),
     "kind-later": Case({"kind: sha256": "kind: pdq"}),
-    "lane-later": Case({"lanes: [folded]": "lanes: [folded, skeleton]"}),
+    "lane": Case({"lanes: [folded]": "lanes: [folded, skelton]"}),
     "name-of-list": Case({"  bad_links: {": "  bad-links: {"}),
     "name-of-policy": Case({"  flooding:": "  Flood ing:"}),
     "name-of-rule": Case({"id: flood\n": "id: Flood!\n"}),
@@ -92,6 +92,16 @@ CASES = {
         {"copies_10m: {per: text, count: distinct_accounts": "copies_10m: {per: text, count: posts"}
     ),
     "lanes-of-domains": Case({"kind: domain,": "kind: domain, lanes: [raw],"}),
+    "lanes-without-folded": Case({"lanes: [folded]": "lanes: [raw, squeezed]"}),
+    "squeezed-short": Case(
+        {"lanes: [folded]": "lanes: [folded, squeezed]"},
+        {"lists/incitement.txt": "burn it\nkill\nк и л л\n"},
+    ),
+    "skeleton-long": Case(
+        {"lanes: [folded]": "lanes: [folded, skeleton]"}, {"lists/incitement.txt": "m" * 600}
+    ),
+    "insist-unsqueezed": Case({"lanes: [folded]": "lanes: [folded], insist: true"}),
+    "insist-domains": Case({"kind: domain,": "kind: domain, insist: true,"}),
     "lanes-twice": Case({"lanes: [folded]": "lanes: [folded, folded]"}),
     "steps-order": Case({"at: 4, do: lock": "at: 2, do: lock"}),
     "step-warn-for": Case({STEPS: "- {at: 1, do: warn, for: 1h}"}),

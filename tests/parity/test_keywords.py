@@ -275,7 +275,7 @@ def test_nothing_stands_behind_a_cut_lane(backend):
         (KeywordList("l", ("\ufdfa" * 32,)), "pattern bytes", 1_056),
         (KeywordList("l", ("a\ud800",)), "pattern encoding", "surrogates not allowed"),
         (KeywordList("l", ("a",), ()), "lanes of a list", 0),
-        (KeywordList("l", ("a",), ("skeleton",)), "lane", "skeleton"),
+        (KeywordList("l", ("a",), ("skelton",)), "lane", "skelton"),
         (KeywordList("l", ("a",), boundary="line"), "boundary", "line"),
     ],
     ids=["empty", "folds-to-nothing", "long", "folds-to-long", "surrogate", "no-lane", "lane",

@@ -244,3 +244,12 @@ def test_checking_reports_and_never_raises(tmp_path_factory, data: st.DataObject
         lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         assert each.line == 0 or 1 <= each.column <= len(lines[each.line - 1]) + 1
         assert each.line == 0 or each.source_line == lines[each.line - 1]
+
+
+def test_the_lanes_that_see_through_disguise_load(tmp_path: Path) -> None:
+    changes = {"lanes: [folded]": "lanes: [folded, squeezed], insist: true"}
+    report = check_bundle(write_bundle(tmp_path, changes, {"lists/incitement.txt": "kill\n"}))
+    assert report.diagnostics == ()
+    assert report.bundle is not None
+    held = next(each for each in report.bundle.keyword_lists if each.name == "incitement")
+    assert (held.lanes, held.insist, held.patterns) == (("folded", "squeezed"), True, ("kill",))

@@ -16,7 +16,13 @@ import orjson
 from fastpath.columns import Columns
 from fastpath.records import BatchView, unpack_sightings
 from fastpath.spec import FLAGS, Row, Status
-from fastpath.text import normalised_text, view_folded, view_raw
+from fastpath.text import (
+    normalised_text,
+    view_folded,
+    view_raw,
+    view_skeleton,
+    view_squeezed,
+)
 from worker.engine.scan import Pipeline
 from worker.policy.bundle import Bundle
 from worker.policy.conditions import (
@@ -165,7 +171,8 @@ class Explainer:
         return explanation
 
     def _show_post(self, shown: Explanation, row: Row, columns: Columns) -> None:
-        shown.lanes = _lanes(shown.text)
+        lists = self.bundle.keyword_lists
+        shown.lanes = _lanes(shown.text, frozenset(lane for held in lists for lane in held.lanes))
         shown.found = tuple(_found(row, shown.text))
         shown.windows = {
             window.name: value
@@ -222,14 +229,20 @@ def _part(
     )
 
 
-def _lanes(text: str) -> dict[str, str]:
+def _lanes(text: str, read: frozenset[str]) -> dict[str, str]:
+    """Show the lanes that ran; skeleton and squeezed do so for lists that read them."""
     if not text:
         return {}
     normalised = normalised_text(text)
     shown = normalised.data.decode().translate(_PLACEHOLDERS)
+    disguise = {
+        "skeleton": view_skeleton(text).data.decode(),
+        "squeezed": view_squeezed(text).data.decode(),
+    }
     return {
         "raw": view_raw(text).data.decode(),
         "folded": view_folded(text).data.decode(),
+        **{lane: held for lane, held in disguise.items() if lane in read and held},
         "compared": shown if normalised.content else "",
     }
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from fastpath.errors import BuildError
 from fastpath.hashes import canonical_url_of
+from fastpath.keywords import Keywords
+from fastpath.lanes import MIN_SQUEEZED_LETTERS
 from fastpath.spec import HashList, KeywordList
 from fastpath.text import fold_text
 from worker.policy.conditions import (
@@ -19,7 +23,7 @@ from worker.policy.conditions import (
 from worker.policy.diagnostics import Diagnostic, known_names
 from worker.policy.files import BundleFiles, FileRefused
 from worker.policy.gates import is_false, is_true
-from worker.policy.lists import MAX_LIST_BYTES, ListKind, read_list
+from worker.policy.lists import MAX_LIST_BYTES, ListKind, Problem, read_list
 from worker.policy.models import BundleModel, ListModel, PolicyModel, RuleModel
 from worker.policy.monotone import violations
 from worker.policy.source import Document, Path
@@ -77,14 +81,19 @@ class Assembly:
         self.warnings.append(self.document.at_key(path, message, hint))
 
     def _entries(
-        self, path: Path, name: str, kind: ListKind, normal: Callable[[str], str] | None
+        self,
+        path: Path,
+        name: str,
+        kind: ListKind,
+        normal: Callable[[str], str] | None,
+        refuse: Callable[[str], Problem] | None = None,
     ) -> tuple[str, ...]:
         try:
             content = self.files.read(name, MAX_LIST_BYTES)
         except FileRefused as refused:
             self.error(path, refused.message, refused.hint)
             return ()
-        found = read_list(self.files.shown(name), content, kind, normal)
+        found = read_list(self.files.shown(name), content, kind, normal, refuse)
         self.errors.extend(found.errors)
         self.warnings.extend(found.warnings)
         return found.entries
@@ -102,20 +111,33 @@ class Assembly:
     def _list(self, name: str, model: ListModel) -> None:
         path = ("lists", name)
         if model.kind == "keyword":
-            lanes = tuple(model.lanes or ("folded",))
-            if len(set(lanes)) < len(lanes):
-                self.error((*path, "lanes"), "a lane is given twice", "keep one of the two")
-            normal = _NORMAL_KEYWORD["folded" in lanes, "raw" in lanes]
-            patterns = self._entries((*path, "file"), model.file, "keyword", normal)
-            boundary = model.boundary or "word"
-            self.keyword_lists.append(KeywordList(name, patterns, lanes, boundary))
+            self._keyword_list(name, model)
             return
-        for key, value in (("lanes", model.lanes), ("boundary", model.boundary)):
+        for key in ("lanes", "boundary", "insist"):
+            value = getattr(model, key)
             if value is not None:
                 hint = f"a list of kind {model.kind} is compared as a whole; remove it"
                 self.error((*path, key), f"`{key}` is for keyword lists", hint, key=True)
         entries = self._entries((*path, "file"), model.file, model.kind, _NORMAL[model.kind])
         self.hash_lists.append(HashList(name, model.kind, entries))
+
+    def _keyword_list(self, name: str, model: ListModel) -> None:
+        path = ("lists", name)
+        lanes = tuple(model.lanes or ("folded",))
+        if len(set(lanes)) < len(lanes):
+            self.error((*path, "lanes"), "a lane is given twice", "keep one of the two")
+        disguise = [lane for lane in lanes if lane in ("skeleton", "squeezed")]
+        if disguise and "folded" not in lanes:
+            message = f"the lane {disguise[0]} runs only on posts that may hide a word"
+            hint = "add `folded`, which sees the word as it is written"
+            self.error((*path, "lanes"), message, hint)
+        if model.insist is not None and "squeezed" not in lanes:
+            self.error((*path, "insist"), "`insist` is for the lane squeezed", "remove it", True)
+        held = KeywordList(name, (), lanes, model.boundary or "word", model.insist or False)
+        normal = _NORMAL_KEYWORD["folded" in lanes, "raw" in lanes]
+        refuse = partial(_refused, held) if disguise else None
+        patterns = self._entries((*path, "file"), model.file, "keyword", normal, refuse)
+        self.keyword_lists.append(replace(held, patterns=patterns))
 
     def _window(self, name: str) -> None:
         model, path = self.model.windows[name], ("windows", name, "count")
@@ -368,11 +390,24 @@ def _folds(entry: str) -> str:
     return entry if _folded(entry) else ""
 
 
+def _refused(held: KeywordList, entry: str) -> Problem:
+    """Say why an entry cannot be found in the lanes of its list, if it cannot."""
+    try:
+        Keywords([replace(held, patterns=(entry,))])
+    except BuildError as error:
+        if error.kind == "letters of a squeezed pattern":
+            what = f"{error.actual} letters; the lane squeezed takes {MIN_SQUEEZED_LETTERS} or more"
+            return what, "move it to a list without `squeezed`, or say `insist: true` there"
+        return f"{error.kind}: {error.actual}, where {error.limit} is due", "shorten it"
+    return None
+
+
 # Under which form two keywords are the same, by the lanes that are searched (folded, raw).
 _NORMAL_KEYWORD: dict[tuple[bool, bool], Callable[[str], str]] = {
     (True, False): _folded,
     (True, True): _folds,
     (False, True): str,
+    (False, False): _folded,  # refused for its lanes; its entries are still checked
 }
 _NORMAL: dict[str, Callable[[str], str] | None] = {
     "sha256": None,

@@ -44,11 +44,19 @@ class _Entry:
     column: int
 
 
+Problem: TypeAlias = tuple[str, str] | None
+
+
 def read_list(
-    file: str, content: bytes, kind: ListKind, normal: Callable[[str], str] | None = None
+    file: str,
+    content: bytes,
+    kind: ListKind,
+    normal: Callable[[str], str] | None = None,
+    refuse: Callable[[str], Problem] | None = None,
 ) -> ListEntries:
     """Read one list file; `normal` gives the form under which two entries are the same.
 
+    `refuse` says (message, hint) of an entry that is valid for its kind and still cannot be used.
     Entries come back as written, digests in lower case; of repeated entries the first stays and
     the others are warnings. An entry whose normal form is empty is an error.
     """
@@ -70,6 +78,8 @@ def read_list(
             problem = ("nothing is left of this entry when folded", "remove the line")
         elif problem is None and kind == "keyword":
             problem = _check_keyword(same)
+        if problem is None and refuse is not None:
+            problem = refuse(value)
         if problem is not None:
             errors.append(text.at_line(entry.line, entry.column, *problem))
         elif same in first:
@@ -131,10 +141,7 @@ def _csv_entries(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnos
     return entries, []
 
 
-_Problem: TypeAlias = tuple[str, str] | None
-
-
-def _check_keyword(value: str) -> _Problem:
+def _check_keyword(value: str) -> Problem:
     size = len(value.encode())
     if size > MAX_PATTERN_BYTES:
         what = f"{size} bytes; a keyword has at most {MAX_PATTERN_BYTES}, folded or not"
@@ -142,10 +149,10 @@ def _check_keyword(value: str) -> _Problem:
     return None
 
 
-def _check_digest(kind: str) -> Callable[[str], _Problem]:
+def _check_digest(kind: str) -> Callable[[str], Problem]:
     digits = _HEX_DIGITS[kind]
 
-    def check(value: str) -> _Problem:
+    def check(value: str) -> Problem:
         if _HEX.fullmatch(value) is None:
             return f"a {kind} digest holds hex digits alone", "one digest per line"
         if len(value) != digits:
@@ -157,7 +164,7 @@ def _check_digest(kind: str) -> Callable[[str], _Problem]:
     return check
 
 
-def _check_domain(value: str) -> _Problem:
+def _check_domain(value: str) -> Problem:
     if "/" in value or ":" in value or "@" in value:
         host = urlsplit(value if "//" in value else "//" + value).hostname or "evil.example"
         return "a domain stands alone, without scheme, port or path", f"write `{host}`"
@@ -172,7 +179,7 @@ def _check_domain(value: str) -> _Problem:
     return None
 
 
-def _check_url(value: str) -> _Problem:
+def _check_url(value: str) -> Problem:
     if any(char.isspace() for char in value):
         return "a URL holds no white space", "one URL per line"
     try:
@@ -185,14 +192,14 @@ def _check_url(value: str) -> _Problem:
     return None
 
 
-def _check_account(value: str) -> _Problem:
+def _check_account(value: str) -> Problem:
     size = len(value.encode())
     if size > MAX_ID_BYTES:
         return f"{size} bytes; an account id has at most {MAX_ID_BYTES}", "one id per line"
     return None
 
 
-_CHECKS: dict[ListKind, Callable[[str], _Problem]] = {
+_CHECKS: dict[ListKind, Callable[[str], Problem]] = {
     "keyword": _check_keyword,
     "sha256": _check_digest("sha256"),
     "md5": _check_digest("md5"),

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fastpath.checks import MAX_OVER_MS, MAX_WINDOWS
-from fastpath.spec import MIN_OVER_MS, TICKS, Boundary, FingerprintType
+from fastpath.spec import MIN_OVER_MS, TICKS, Boundary, FingerprintType, Lane
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)")
@@ -106,11 +106,14 @@ class ListModel(Strict):
 
     kind: Literal["keyword", "sha256", "md5", "domain", "url"]
     file: FileName = Field(description="Relative to the bundle: text, or CSV for hash lists.")
-    lanes: list[Literal["raw", "folded"]] | None = Field(
+    lanes: list[Lane] | None = Field(
         None, min_length=1, description="Keyword lists: views of the text; default [folded]."
     )
     boundary: Boundary | None = Field(
         None, description="Keyword lists: what may stand around a match; default word."
+    )
+    insist: bool | None = Field(
+        None, description="Keyword lists: accept entries of fewer than 5 letters in squeezed."
     )
 
 

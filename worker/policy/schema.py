@@ -14,7 +14,6 @@ from worker.policy.source import Document
 
 # What the design names and this version does not have: said apart from plain typing errors.
 LATER_KINDS = ("pdq", "simhash")
-LATER_LANES = ("skeleton", "squeezed")
 
 _TYPES = {
     "string_type": "text",
@@ -94,7 +93,7 @@ def _wrong_choice(document: Document, path: list[int | str], error: ErrorDetails
     value = error["input"]
     expected = str(error.get("ctx", {}).get("expected", "")).replace("'", "`")
     what = f"`{value}` is not one of {expected}"
-    if value in LATER_KINDS or value in LATER_LANES:
+    if value in LATER_KINDS:
         what = f"`{value}` is not available in this version"
         return document.at_value(path, what, f"available: {expected}")
     choices = expected.replace("`", "").replace(" or ", ", ").split(", ")

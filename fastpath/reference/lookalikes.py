@@ -1,0 +1,391 @@
+"""Define the lanes that see through disguise: skeleton and squeezed.
+
+The skeleton lane is the folded lane of a text whose code points were replaced by their UTS #39
+prototypes (Default_Ignorable removed first; signs and Hangul keep what they are). It runs if a
+code point beyond ASCII imitates another one.
+
+The squeezed lane is made from the skeleton lane, or from the folded one where that did not run.
+It holds letters alone: separators inside words and spaced-out words go, letters in a row become
+one, digits and signs beside letters become what they stand for, look-alikes one letter of their
+group, letters lose detachable marks. What went is kept beside each letter (`LETTER_*`), so that a
+match can ask for the runs and gaps of its pattern.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from fastpath.lanes import (
+    LETTER_ENDS,
+    LETTER_GAP,
+    LETTER_PARTED,
+    LETTER_RUN,
+    LETTER_STARTS,
+    MAX_INNER_GAP,
+    MAX_LETTER_RUN,
+    MIN_SPACED_OUT,
+    LaneView,
+    LetterView,
+)
+from fastpath.reference.text import (
+    FOLDS,
+    SPACES,
+    fold_code_point,
+    members,
+    read_targets,
+    spans_folded,
+    spans_mapped,
+    view_folded,
+    view_mapped,
+)
+from fastpath.unicode_data import lookalike_tables as tables
+
+PROTOTYPES = read_targets(tables.PROTOTYPES)
+DISGUISED = frozenset(members(tables.DISGUISED))
+OPENING = frozenset(members(tables.OPENING))
+
+_LETTERS = frozenset(members(tables.LOOSE_LETTERS))
+_DETACHED = frozenset(members(tables.LOOSE_DETACHED))
+_DIGITS = frozenset(members(tables.LOOSE_DIGITS))
+_SIGNS = frozenset(members(tables.LOOSE_SIGNS))
+_LOOSE = {source: target[0] for source, target in read_targets(tables.LOOSE).items()}
+_ASCII_SPACES = frozenset(map(chr, SPACES & set(range(128))))
+
+
+APOSTROPHES = ("'", "\u2019")
+
+
+# The skeleton lane.
+
+
+@cache
+def skeleton_code_point(code_point: int) -> tuple[int, ...]:
+    """Return the folded prototype of one code point, canonically decomposed."""
+    if FOLDS.get(code_point) == ():
+        return ()
+    target = PROTOTYPES.get(code_point)
+    if target is None:
+        return fold_code_point(code_point)
+    return tuple(part for each in target for part in fold_code_point(each))
+
+
+def opens_skeleton(text: str) -> bool:
+    """Say whether a code point beyond ASCII imitates another one."""
+    return any(ord(character) in DISGUISED for character in text)
+
+
+def skeleton_of(text: str) -> LaneView:
+    """Return the skeleton of a text, whatever it holds; patterns are indexed by theirs."""
+    return view_mapped(text, skeleton_code_point)
+
+
+def view_skeleton(text: str) -> LaneView:
+    """Return the skeleton lane of a text; empty where it does not run."""
+    return skeleton_of(text) if opens_skeleton(text) else LaneView(b"", b"", 0, False)
+
+
+def spans_skeleton(text: str) -> tuple[tuple[int, int], ...]:
+    """Return per byte of the skeleton lane the source code points [start, end) of its cluster."""
+    return spans_mapped(text, skeleton_code_point) if opens_skeleton(text) else ()
+
+
+# When the squeezed lane runs.
+
+
+def opens_squeezed(text: str) -> bool:
+    """Say whether a text may hold a word in a disguise that the squeezed lane sees through.
+
+    True for any code point that opens it (look-alikes, marks, letters beyond ASCII of scripts
+    with spaces). Within ASCII letters and digits, the rest being separators: a letter beside a
+    digit; separators without white space between two of them, but a single apostrophe (' or
+    U+2019); `$` before or after a letter; three equal letters or two pairs of equal letters in a
+    row; three words of one character in a row; `vv`, `rn`; a capital I behind a small letter.
+    """
+    if any(ord(character) in OPENING for character in text):
+        return True
+    before = ""  # the character before, if it is a letter or digit
+    run = last_run = 0  # equal letters in a row that end here, and the run before them
+    size = singles = 0  # length of the word so far; words of one character in a row before it
+    gap = ""  # since the last letter or digit; "" at the beginning of the text
+    seen = False  # a letter or digit stood before the gap
+    for character in text:
+        if not (character.isascii() and character.isalnum()):
+            if size:
+                singles = singles + 1 if size == 1 else 0
+                if singles == MIN_SPACED_OUT:
+                    return True
+            if character == "$" and before.isalpha():
+                return True
+            seen = seen or size > 0
+            gap += character
+            before, size, run, last_run = "", 0, 0, 0
+            continue
+        if size == 0:
+            if gap.endswith("$") and character.isalpha():
+                return True
+            if seen and gap not in APOSTROPHES and not any(each in _ASCII_SPACES for each in gap):
+                return True
+            gap = ""
+        lower = character.lower()
+        if before:
+            if before.isdigit() != character.isdigit():
+                return True
+            if before.lower() + lower in ("vv", "rn") or (character == "I" and before.islower()):
+                return True
+        if character.isalpha() and before.lower() == lower:
+            run += 1
+            if run == 3 or (run == 2 and last_run == 2):
+                return True
+        else:
+            last_run, run = run, 1
+        before = character
+        size += 1
+    return singles + (size == 1) >= MIN_SPACED_OUT
+
+
+# The squeezed lane.
+
+
+class _Unit(NamedTuple):
+    """Hold a code point of the lane below with the detached marks behind it."""
+
+    code_point: int
+    letter: int  # what it is in a word
+    word: bool  # a word character
+    start: int  # code points of the lane below, [start, end)
+    end: int
+
+    def is_written(self) -> bool:
+        """Say whether it can belong to a word."""
+        return self.code_point in _LETTERS or self.is_doubtful()
+
+    def is_doubtful(self) -> bool:
+        """Say whether it stands for a letter only beside letters."""
+        return self.code_point in _DIGITS or self.code_point in _SIGNS
+
+
+class _Word(NamedTuple):
+    """Hold units [first, last) that stand without separators between them."""
+
+    first: int
+    last: int
+    lettered: bool  # one of them is a letter by itself
+    single: bool  # all are the same letter
+
+
+class _Letter(NamedTuple):
+    """Hold a letter of the squeezed lane."""
+
+    letter: int
+    run: int
+    gap: bool
+    parted: bool
+    starts: bool
+    ends: bool
+    start: int  # code points of the lane below
+    end: int
+
+
+def _units(lane: str, word: list[bool]) -> list[_Unit]:
+    units: list[_Unit] = []
+    for index, character in enumerate(lane):
+        code_point = ord(character)
+        if code_point not in _DETACHED:
+            letter = _LOOSE.get(code_point, code_point)
+            units.append(_Unit(code_point, letter, word[index], index, index + 1))
+        elif units:
+            units[-1] = units[-1]._replace(end=index + 1)
+    return units
+
+
+def _words(units: list[_Unit]) -> list[_Word]:
+    words: list[_Word] = []
+    first = 0
+    while first < len(units):
+        last = first
+        while last < len(units) and units[last].is_written():
+            last += 1
+        end = last
+        while last > first and chr(units[last - 1].code_point) == "!":
+            last -= 1  # behind a word it ends a sentence
+        if last > first:
+            inside = units[first:last]
+            lettered = any(unit.code_point in _LETTERS for unit in inside)
+            words.append(_Word(first, last, lettered, len({u.letter for u in inside}) == 1))
+        first = end + 1
+    return words
+
+
+def _spaced_out(words: list[_Word]) -> list[int]:
+    """Return per word the number of the spaced-out word it belongs to, 0 for none."""
+    numbers = [0] * len(words)
+    first = 0
+    while first < len(words):
+        last = first + 1
+        if words[first].single:
+            while (
+                last < len(words)
+                and words[last].single
+                and words[last].first - words[last - 1].last <= MAX_INNER_GAP
+            ):
+                last += 1
+            if last - first >= MIN_SPACED_OUT and any(w.lettered for w in words[first:last]):
+                numbers[first:last] = [first + 1] * (last - first)
+        first = last
+    return numbers
+
+
+class _Squeezing:
+    """Write the letters of a lane one after the other."""
+
+    def __init__(self) -> None:
+        self.letters: list[_Letter] = []
+
+    def put(self, added: _Letter) -> None:
+        """Append a letter, joined with the one before where they are one."""
+        if not self.letters or added.gap:
+            self.letters.append(added)
+            return
+        before = self.letters[-1]
+        if before.letter == ord("r") and added.letter == ord("n"):
+            self._merge(added)
+        elif before.letter == added.letter:
+            run = min(before.run + added.run, MAX_LETTER_RUN)
+            self.letters[-1] = before._replace(run=run, ends=added.ends, end=added.end)
+        else:
+            self.letters.append(added)
+
+    def _merge(self, added: _Letter) -> None:
+        """Put an m in place of the last r of the run before and the added n."""
+        before = self.letters.pop()
+        merged = added._replace(letter=ord("m"), start=before.end - 1)
+        if before.run == 1:
+            first = before._replace(letter=ord("m"), ends=added.ends, end=added.end)
+            self.put(first)
+        else:
+            self.letters.append(before._replace(run=before.run - 1))
+            self.put(merged._replace(parted=False, starts=False))
+
+
+def _squeeze(lane: str, word: list[bool]) -> list[_Letter]:
+    """Return the letters of a lane; `word` is per code point."""
+    units = _units(lane, word)
+    words = _words(units)
+    numbers = _spaced_out(words)
+    out = _Squeezing()
+    left = 0  # separators begin at this unit
+    last_number = 0
+    for index, held in enumerate(words):
+        resolved = held.lettered or numbers[index] > 0
+        for at in range(held.first, held.last):
+            unit = units[at]
+            if not resolved and unit.code_point in _SIGNS:
+                continue
+            between = units[left:at]
+            spaced = numbers[index] > 0 and numbers[index] == last_number
+            wide = len(between) > MAX_INNER_GAP or any(u.code_point in SPACES for u in between)
+            out.put(
+                _Letter(
+                    unit.letter if resolved else unit.code_point,
+                    1,
+                    wide and not spaced and bool(out.letters),
+                    bool(between) and bool(out.letters),
+                    at == 0 or not units[at - 1].word,
+                    at + 1 == len(units) or not units[at + 1].word,
+                    unit.start,
+                    unit.end,
+                )
+            )
+            left = at + 1
+            last_number = numbers[index]
+    return [_paired(letter) for letter in out.letters]
+
+
+def _paired(held: _Letter) -> _Letter:
+    """Read two v in a row as w; more of them are one v drawn out."""
+    if held.letter == ord("v") and held.run == 2:
+        return held._replace(letter=ord("w"), run=1)
+    return held
+
+
+def _letter_bytes(letters: list[_Letter]) -> tuple[bytes, bytes]:
+    data, about = bytearray(), bytearray()
+    for each in letters:
+        encoded = chr(each.letter).encode()
+        bits = LETTER_STARTS * each.starts + LETTER_ENDS * each.ends + LETTER_RUN * each.run
+        before = LETTER_GAP * each.gap + LETTER_PARTED * each.parted
+        data += encoded
+        about += bytes([bits + before] + [bits] * (len(encoded) - 1))
+    return bytes(data), bytes(about)
+
+
+def _code_point_words(view: LaneView) -> list[bool]:
+    """Return per code point of a lane whether it is a word character."""
+    starts = [at for at, octet in enumerate(view.data) if octet & 0xC0 != 0x80]
+    return [bool(view.word[at]) for at in starts]
+
+
+def squeezed_of(view: LaneView) -> LetterView:
+    """Return what the squeezed lane makes of another lane; patterns are indexed by it."""
+    letters = _squeeze(view.data.decode(), _code_point_words(view))
+    return LetterView(*_letter_bytes(letters), view.truncated)
+
+
+def _below(text: str) -> LaneView:
+    return skeleton_of(text) if opens_skeleton(text) else view_folded(text)
+
+
+def view_squeezed(text: str) -> LetterView:
+    """Return the squeezed lane of a text; empty where it does not run."""
+    return squeezed_of(_below(text)) if opens_squeezed(text) else LetterView(b"", b"", False)
+
+
+def spans_squeezed(text: str) -> tuple[tuple[int, int], ...]:
+    """Return per byte of the squeezed lane the source code points [start, end) of its letter."""
+    if not opens_squeezed(text):
+        return ()
+    view = _below(text)
+    below = spans_skeleton(text) if opens_skeleton(text) else spans_folded(text)
+    starts = [at for at, octet in enumerate(view.data) if octet & 0xC0 != 0x80]
+    spans: list[tuple[int, int]] = []
+    for each in _squeeze(view.data.decode(), _code_point_words(view)):
+        span = (below[starts[each.start]][0], below[starts[each.end - 1]][1])
+        spans += [span] * len(chr(each.letter).encode())
+    return tuple(spans)
+
+
+def fits(found: bytes, wanted: bytes, letters: bytes) -> bool:
+    """Say whether the letters of a text are those of a pattern: edges, gaps and runs.
+
+    `found` and `wanted` are the LETTER_* bytes of both, `letters` the bytes they share. A gap
+    between words must stand in the pattern too, and where one stands there some separator must. A
+    run is as long as in the pattern, or plainly longer than any word has it; or every letter is
+    doubled.
+    """
+    fitting = doubled = True
+    for at, (has, asks) in enumerate(zip(found, wanted, strict=True)):
+        if at and has & LETTER_GAP and not asks & LETTER_GAP:
+            return False
+        if asks & LETTER_GAP and not has & LETTER_PARTED:
+            return False
+        run, least = has // LETTER_RUN, asks // LETTER_RUN
+        longest = least + 2 if letters[at] == ord("i") else max(least, 3)
+        fitting = fitting and (run == least or run >= longest)
+        doubled = doubled and run >= max(least, 2)
+    return fitting or doubled
+
+
+__all__ = [
+    "DISGUISED",
+    "OPENING",
+    "fits",
+    "opens_skeleton",
+    "opens_squeezed",
+    "skeleton_of",
+    "spans_skeleton",
+    "spans_squeezed",
+    "squeezed_of",
+    "view_skeleton",
+    "view_squeezed",
+]

@@ -1,0 +1,157 @@
+"""Derive the mappings of the skeleton and squeezed lanes: ICU's confusables, our reviewed table.
+
+ICU is loaded by the generator alone; what it says is committed in the generated tables.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from fastpath.unicode_data import reviewed
+from fastpath.unicode_data.sources import CODE_POINTS, UnicodeModel
+
+ICU_MAJOR = 72  # its confusables are those of Unicode 15.0
+_ICU_UNICODE = (15, 0, 0, 0)
+_BUFFER_BYTES = 1024
+# Prototypes of these would only make signs of signs ("—" the kana "ー"), or split syllables that
+# nobody reads as others.
+_LEFT_OUT_CATEGORIES = ("P", "Z", "Sk", "C")
+_HANGUL = (
+    *(range(0x1100, 0x1200), range(0x3131, 0x318F), range(0xA960, 0xA980)),
+    *(range(0xAC00, 0xD800), range(0xFFA0, 0xFFDD)),
+)
+
+# Kinds of a code point of the lane that the squeezed one is made from.
+PUNCTUATION, SPACE, LETTER, DIGIT, SIGN, DETACHED = range(6)
+
+
+@dataclass(slots=True)
+class Lookalikes:
+    """Hold what the generated tables say of look-alikes."""
+
+    prototypes: dict[int, tuple[int, ...]] = field(default_factory=dict)  # UTS #39, decomposed
+    # Code points beyond ASCII that the folded lane does not already show as their prototype.
+    disguised: set[int] = field(default_factory=set)
+    opening: set[int] = field(default_factory=set)  # beyond ASCII: open the squeezed lane
+    loose: dict[int, tuple[int, int]] = field(default_factory=dict)  # kind, letter; see loose_of
+
+
+def derive(model: UnicodeModel) -> Lookalikes:
+    """Derive all mappings; raise ValueError if ICU is of another version."""
+    found = Lookalikes()
+    skeleton = _open_icu()
+    for code_point in range(CODE_POINTS):
+        if not _is_mapped(code_point, model):
+            continue
+        target = tuple(part for cp in skeleton(code_point) for part in decomposed(cp, model))
+        if target != decomposed(code_point, model):
+            found.prototypes[code_point] = target
+    for code_point, target in found.prototypes.items():
+        plain = folded((code_point,), model)
+        if code_point > 0x7F and folded(target, model) != plain:
+            found.disguised.add(code_point)
+    for code_point in range(CODE_POINTS):
+        loose = loose_of(code_point, model)
+        found.loose[code_point] = loose
+        if code_point > 0x7F and (
+            code_point in found.disguised
+            or loose[0] in (SIGN, DETACHED)
+            or (loose[0] == LETTER and code_point not in model.unspaced)
+        ):
+            found.opening.add(code_point)
+    return found
+
+
+def skeleton_model(model: UnicodeModel, found: Lookalikes) -> UnicodeModel:
+    """Return a model whose folding is that of the skeleton lane, for the same layout of tables."""
+    fold = dict(model.fold)
+    for code_point, target in found.prototypes.items():
+        fold[code_point] = folded(target, model)
+    return replace(model, fold=fold)
+
+
+def decomposed(code_point: int, model: UnicodeModel) -> tuple[int, ...]:
+    """Return the full canonical decomposition; Hangul syllables stay whole."""
+    target = model.decompose.get(code_point)
+    if target is None:
+        return (code_point,)
+    return tuple(part for item in target for part in decomposed(item, model))
+
+
+def folded(sequence: tuple[int, ...], model: UnicodeModel) -> tuple[int, ...]:
+    """Return NFKC_Casefold of each code point, canonically decomposed."""
+    mapped = (part for cp in sequence for part in model.fold.get(cp, (cp,)))
+    return tuple(part for cp in mapped for part in decomposed(cp, model))
+
+
+def loose_of(code_point: int, model: UnicodeModel) -> tuple[int, int]:
+    """Return (kind, letter): what a code point of a folded text is in the squeezed lane.
+
+    For digits and signs the letter is what they stand for beside letters.
+    """
+    character = chr(code_point)
+    if any(first <= code_point <= last for first, last in reviewed.DETACHED):
+        return DETACHED, 0
+    if code_point in model.space:
+        return SPACE, 0
+    if character in reviewed.DIGITS:
+        return DIGIT, _grouped(reviewed.DIGITS[character])
+    if character in reviewed.SIGNS:
+        return SIGN, _grouped(reviewed.SIGNS[character])
+    for first in reviewed.SYMBOL_ALPHABETS:
+        if first <= code_point < first + 26:
+            return LETTER, _grouped(chr(ord("a") + code_point - first))
+    if character in reviewed.LETTERS:
+        return LETTER, _grouped(reviewed.LETTERS[character])
+    if model.category.get(code_point, "Cn")[0] not in "LMN":
+        return PUNCTUATION, 0
+    if code_point in model.bare:
+        base = decomposed(code_point, model)[0]
+        return LETTER, _grouped(reviewed.LETTERS.get(chr(base), chr(base)))
+    return LETTER, _grouped(character)
+
+
+def _grouped(letter: str) -> int:
+    return ord(reviewed.GROUPS.get(letter, letter))
+
+
+def _is_mapped(code_point: int, model: UnicodeModel) -> bool:
+    category = model.category.get(code_point, "Cn")
+    if category.startswith(_LEFT_OUT_CATEGORIES) or code_point == 0:
+        return False
+    return model.fold.get(code_point) != () and not any(code_point in span for span in _HANGUL)
+
+
+def _open_icu() -> Callable[[int], tuple[int, ...]]:
+    """Return ICU's skeleton of one code point (uspoof_getSkeletonUTF8, all checks of UTS #39)."""
+    try:
+        common = ctypes.CDLL(f"libicuuc.so.{ICU_MAJOR}")
+        library = ctypes.CDLL(f"libicui18n.so.{ICU_MAJOR}")
+    except OSError as error:
+        raise ValueError(
+            f"ICU {ICU_MAJOR} is needed (Debian: libicu{ICU_MAJOR}): {error}"
+        ) from None
+    version = (ctypes.c_uint8 * 4)()
+    getattr(common, f"u_getUnicodeVersion_{ICU_MAJOR}")(version)
+    if tuple(version) != _ICU_UNICODE:
+        raise ValueError(f"expected ICU of Unicode {_ICU_UNICODE}, this one has {tuple(version)}")
+    status = ctypes.c_int(0)
+    opening = getattr(library, f"uspoof_open_{ICU_MAJOR}")
+    opening.restype = ctypes.c_void_p
+    checker = ctypes.c_void_p(opening(ctypes.byref(status)))
+    if status.value > 0:
+        raise ValueError(f"uspoof_open failed with ICU error {status.value}")
+    buffer = ctypes.create_string_buffer(_BUFFER_BYTES)
+    convert = getattr(library, f"uspoof_getSkeletonUTF8_{ICU_MAJOR}")
+
+    def skeleton(code_point: int) -> tuple[int, ...]:
+        source = chr(code_point).encode()
+        code = ctypes.c_int(0)
+        size = convert(checker, 0, source, len(source), buffer, _BUFFER_BYTES, ctypes.byref(code))
+        if code.value > 0:
+            raise ValueError(f"ICU error {code.value} at U+{code_point:04X}")
+        return tuple(map(ord, buffer.raw[:size].decode()))
+
+    return skeleton
