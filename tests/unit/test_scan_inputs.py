@@ -207,6 +207,30 @@ def test_field_map_reads_posts_of_another_form(tmp_path: Path) -> None:
     assert orjson.loads((out / "summary.json").read_bytes())["posts"] == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "id: /i\ntxet: /t\n",
+            "map.yaml:2: txet: '/t': wrong field map target 'txet'; did you mean",
+        ),
+        ('{"id": "/i",\n "text": "t"}', "map.yaml:2: text: 't': wrong field map pointer 't'"),
+        ("text: 5\n", "map.yaml:1: text: 5: wrong field map sources of text 5"),
+        ("- id\n", "found a list"),
+        ("id\n", "found 'id'"),
+    ],
+    ids=["field", "pointer", "type", "list", "word"],
+)
+def test_a_wrong_field_map_is_refused_where_it_is_wrong(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    field_map = tmp_path / "map.yaml"
+    field_map.write_text(text)
+    ran, _ = run(tmp_path, b"{}\n", "--field-map", field_map)
+    assert ran.code == 78
+    assert said in ran.err.replace("\n", " ")
+
+
 def test_field_map_stands_over_a_preset_and_leaves_its_other_fields(tmp_path: Path) -> None:
     field_map = tmp_path / "map.yaml"
     field_map.write_text("account.id: /data/data/user\ntext: /data/data/body\n")

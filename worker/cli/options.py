@@ -8,8 +8,11 @@ from typing import Annotated
 
 import typer
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from fastpath.errors import BuildError
+from fastpath.field_maps import load_field_map
 from worker.domain.errors import ConfigError
 from worker.settings import parse_duration, parse_time
 
@@ -97,19 +100,37 @@ def read_field_map(file: Path | None) -> dict[str, object] | None:
     """Read a field map, JSON or YAML: field of a canonical post to one JSON pointer or several.
 
     Raises:
-        ConfigError: the file cannot be read or holds no mapping.
+        ConfigError: the file cannot be read, holds no mapping, or has an entry that no post could
+            be read by; the message names file, line, field and the value seen.
     """
     if file is None:
         return None
     try:
-        document = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+        document = YAML().load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"--field-map {file}: {error.strerror}") from None
     except (UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(f"--field-map {file}: neither JSON nor YAML: {error}") from None
-    if not isinstance(document, dict):
+    if not isinstance(document, CommentedMap):
+        found = "a list" if isinstance(document, list) else repr(document)
         raise ConfigError(
             f"--field-map {file}: expected fields and JSON pointers such as "
-            f"{{id: /status/id, account.id: /user/id}}, found {type(document).__name__}"
+            f"{{id: /status/id, account.id: /user/id}}, found {found}"
         )
-    return {str(name): pointers for name, pointers in document.items()}
+    return {str(name): _pointers(file, document, name) for name in document}
+
+
+def _pointers(file: Path, document: CommentedMap, name: object) -> list[str]:
+    """Check one entry of a field map as the core would."""
+    value = document[name]
+    pointers = [value] if isinstance(value, str) else value
+    try:
+        load_field_map("generic", {str(name): pointers})
+    except BuildError as error:
+        line = document.lc.key(name)[0] + 1
+        fix = error.detail or f"expected {error.limit}"
+        raise ConfigError(
+            f"--field-map {file}:{line}: {name}: {value!r}: "
+            f"wrong {error.kind} {error.actual}; {fix}"
+        ) from None
+    return [str(pointer) for pointer in pointers]
