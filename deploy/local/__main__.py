@@ -33,19 +33,19 @@ def main() -> int:
         if options.with_parent:
             # An own group: Ctrl-C on a test run must not take the broker away under its tests.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            print(json.dumps({"bootstrap_servers": servers}), flush=True)  # noqa: T201
+            print(json.dumps({"bootstrap_servers": servers}), flush=True)
             sys.stdin.read()
         else:
-            print(f"Kafka serves at {servers}; Ctrl-C stops it. Log: {kafka.log}", flush=True)  # noqa: T201
-            print(f"export WEIR_KAFKA__BOOTSTRAP_SERVERS={servers}", flush=True)  # noqa: T201
+            print(f"Kafka serves at {servers}; Ctrl-C stops it. Log: {kafka.log}", flush=True)
+            print(f"export WEIR_KAFKA__BOOTSTRAP_SERVERS={servers}", flush=True)
             if kafka.process is not None:
                 kafka.process.wait()
-                print("the broker ended by itself", file=sys.stderr)  # noqa: T201
+                print("the broker ended by itself", file=sys.stderr)
                 return 1
     except KeyboardInterrupt:
         pass
     except LocalKafkaError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     finally:
         kafka.stop()

@@ -95,7 +95,7 @@ def resolve_jars(target: Path = JARS) -> Path:
     try:
         command = ["mvn", "-B", "-q", "-f", str(pom)]
         command += ["dependency:copy-dependencies", f"-DoutputDirectory={staging}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
             raise LocalKafkaError(f"Maven could not bring the jars of {pom}:\n{tail}")
@@ -180,14 +180,12 @@ class LocalKafka:
         java = ["java", "-cp", f"{jars}/*", f"-Dlog4j2.configurationFile={HERE}/log4j2.properties"]
         format_command = [*java, "kafka.tools.StorageTool", "format", "--standalone"]
         format_command += ["-t", _cluster_id(), "-c", str(properties)]
-        done = subprocess.run(  # noqa: S603
-            format_command, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(format_command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LocalKafkaError(f"formatting storage failed:\n{done.stdout}{done.stderr}")
         serve = [*java, f"-Xmx{self.heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4"]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 [*serve, "kafka.Kafka", str(properties)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -269,7 +267,7 @@ def serving(heap: str = "1g") -> Iterator[str]:
         LocalKafkaError: the broker could not be started; the message says why.
     """
     command = [sys.executable, "-m", "deploy.local", "--with-parent", "--heap", heap]
-    child = subprocess.Popen(  # noqa: S603
+    child = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert child.stdin is not None  # noqa: S101  # asked for by PIPE
