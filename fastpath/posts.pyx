@@ -146,6 +146,17 @@ cdef bint read_client(Reader* r, Post* out) noexcept nogil:
     return not r.failed
 
 
+cdef bint at_array_end(Reader* r, bint* first) noexcept nogil:
+    """Step over what stands before the next element; true at the end, or where reading failed."""
+    if peek(r) == 0x5D:
+        r.at += 1
+        return True
+    if not first[0] and (not take(r, 0x2C) or (peek(r) == 0x5D and not slow(r))):
+        return True
+    first[0] = False
+    return False
+
+
 cdef bint read_strings(Reader* r, Text* kept, uint32_t room, uint32_t* count) noexcept nogil:
     """Read an array of strings and nulls; count the strings and keep the first `room`."""
     cdef Literal literal
@@ -153,14 +164,8 @@ cdef bint read_strings(Reader* r, Text* kept, uint32_t room, uint32_t* count) no
     if not take(r, 0x5B):
         return False
     while True:
-        if peek(r) == 0x5D:
-            r.at += 1
-            return True
-        if not first and not take(r, 0x2C):
-            return False
-        if not first and peek(r) == 0x5D:
-            return slow(r)
-        first = False
+        if at_array_end(r, &first):
+            return not r.failed
         if at_null(r):
             continue
         if r.failed or not read_string(r, &literal):
@@ -250,14 +255,8 @@ cdef bint read_media(Reader* r, Post* out) noexcept nogil:
     if not take(r, 0x5B):
         return False
     while True:
-        if peek(r) == 0x5D:
-            r.at += 1
-            return True
-        if not first and not take(r, 0x2C):
-            return False
-        if not first and peek(r) == 0x5D:
-            return slow(r)
-        first = False
+        if at_array_end(r, &first):
+            return not r.failed
         if at_null(r):
             continue
         if r.failed:
