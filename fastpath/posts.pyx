@@ -151,7 +151,7 @@ cdef bint at_array_end(Reader* r, bint* first) noexcept nogil:
     if peek(r) == 0x5D:
         r.at += 1
         return True
-    if not first[0] and (not take(r, 0x2C) or (peek(r) == 0x5D and not slow(r))):
+    if not first[0] and not take(r, 0x2C):
         return True
     first[0] = False
     return False

@@ -107,6 +107,14 @@ def test_no_json_is_never_fast(name: str, document: bytes) -> None:
     assert fields_of(WRAPPINGS[0] % document, False) is None or _is_json(WRAPPINGS[0] % document)
 
 
+@pytest.mark.parametrize(("field", "element"), [("urls", "x"), ("hashtags", "x"), ("media", {})])
+@pytest.mark.parametrize("form", ["%s,", ",%s", "%s,,%s", "%s %s", "%s", "%s,%s"])
+def test_arrays_are_read_by_their_grammar(field: str, element: object, form: str) -> None:
+    elements = form.replace("%s", json.dumps(element))
+    value = f'{{"id":"1","account":{{"id":"u"}},"text":"t","{field}":[{elements}]}}'.encode()
+    assert check(value) == (form in ("%s", "%s,%s"))
+
+
 def _is_json(value: bytes) -> bool:
     try:
         orjson.loads(value)
