@@ -212,6 +212,7 @@ class FieldMap:
     name: str
     sources: Mapping[str, tuple[Source, ...]]
     keys: KeyTrie  # every key that is read, for the search for repeated ones
+    text_keys: KeyTrie  # those that lead to the text
     json_text_key: str | None = None
 
     def apply(self, document: object) -> dict[str, object]:
@@ -228,6 +229,10 @@ class FieldMap:
             if value is not None:
                 _put(post, target, value)
         return post
+
+    def text(self, document: object) -> object | None:
+        """Return the text alone."""
+        return _first(self.sources.get("text", ()), document, document)
 
     def tried(self, target: str) -> str:
         """Say where a missing field was looked for."""
@@ -276,7 +281,14 @@ def load_field_map(
         for target, texts in written.items()
     }
     json_text_key = _JSON_TEXT_KEYS.get(preset)
-    return FieldMap(preset, sources, _key_trie(sources, json_text_key), json_text_key)
+    text_sources = {"text": sources.get("text", ())}
+    return FieldMap(
+        preset,
+        sources,
+        _key_trie(sources, json_text_key),
+        _key_trie(text_sources, None),
+        json_text_key,
+    )
 
 
 def _texts(target: str, texts: object) -> Sequence[str]:

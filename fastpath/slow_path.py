@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 import orjson
@@ -28,6 +28,8 @@ _DIGEST_DIGITS = {"sha256": 64, "md5": 32, "pdq": 64}
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _STRING_LITERAL = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
 _BRACKETS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+# Texts that repeated keys allow; each is looked up in full, so their number is bounded.
+MAX_TEXTS = 64
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 
 # Which keys of a canonical post are read, for the search for repeated ones. "*" is any key.
@@ -47,6 +49,7 @@ CANONICAL_KEYS: KeyTrie = {
     "client": {"device": {}, "ip": {}},
     "scores": {"*": {}},
 }
+_TEXT_KEYS: KeyTrie = {"text": {}}
 
 
 class Canonical(NamedTuple):
@@ -73,9 +76,12 @@ class _Refusal(Exception):
 class _Repeating(dict[str, object]):
     """Hold a JSON object in which keys stood twice; the last value of each won."""
 
-    def __init__(self, members: dict[str, object]) -> None:
+    def __init__(self, pairs: list[tuple[str, object]], members: dict[str, object]) -> None:
         super().__init__(members)
-        self.repeated: set[str] = set()
+        self.earlier: dict[str, list[object]] = {}
+        for key, value in pairs:
+            self.earlier.setdefault(key, []).append(value)
+        self.earlier = {key: values[:-1] for key, values in self.earlier.items() if values[1:]}
 
 
 class _Wide(float):
@@ -99,11 +105,15 @@ def canonicalize(value: bytes, field_map: FieldMap | None = None) -> Canonical |
         document = _document(value)
         if field_map is None:
             repeated = document.repeats(CANONICAL_KEYS)
-            post = _post(document.root, None)
+            members = document.root
         else:
             opened = _opened(document, field_map)
             repeated = any(read.repeats(field_map.keys) for read in {document, opened})
-            post = _post(field_map.apply(opened.root), field_map)
+            members = field_map.apply(opened.root)
+            document = opened
+        if repeated and isinstance(members, dict):
+            members = {**members, "text": _every_text(document.root, field_map)}
+        post = _post(members, field_map)
     except _Refusal as refusal:
         return refusal.rejected
     return Canonical(post, orjson.dumps(post), repeated)
@@ -158,14 +168,7 @@ class _Document:
         if len(members) == len(pairs):
             return members
         self._repeating = True
-        repeating = _Repeating(members)
-        once = set(members)
-        for key, _ in pairs:
-            if key in once:
-                once.remove(key)
-            else:
-                repeating.repeated.add(key)
-        return repeating
+        return _Repeating(pairs, members)
 
 
 def _repeats(value: object, keys: KeyTrie) -> bool:
@@ -173,9 +176,50 @@ def _repeats(value: object, keys: KeyTrie) -> bool:
         return any(_repeats(element, keys) for element in value)
     if not isinstance(value, dict) or not keys:
         return False
-    if isinstance(value, _Repeating) and ("*" in keys or not value.repeated.isdisjoint(keys)):
+    if isinstance(value, _Repeating) and ("*" in keys or not keys.keys().isdisjoint(value.earlier)):
         return True
     return any(_repeats(value[key], below) for key, below in keys.items() if below and key in value)
+
+
+def _every_text(root: object, field_map: FieldMap | None) -> object:
+    """Join all texts that repeated keys allow, each on its own line, the one that counts first.
+
+    Nobody knows which of them a reader is shown, so lists are searched for in all.
+    """
+    read = _canonical_text if field_map is None else field_map.text
+    keys = _TEXT_KEYS if field_map is None else field_map.text_keys
+    shown = read(root)
+    # Each is read before the next one is put in place.
+    earlier = [read(root) for _ in islice(_earlier_readings(root, keys), MAX_TEXTS)]
+    if len(earlier) == MAX_TEXTS:
+        raise _Refusal("field_type", f"text: more than {MAX_TEXTS} texts under repeated keys")
+    texts = [text for text in earlier if isinstance(text, str)]
+    if not texts or not isinstance(shown, str | None):
+        return shown
+    return "\n".join(dict.fromkeys(texts if shown is None else [shown, *texts]))
+
+
+def _canonical_text(root: object) -> object:
+    return root.get("text") if isinstance(root, dict) else None
+
+
+def _earlier_readings(value: object, keys: KeyTrie) -> Iterator[None]:
+    """Put each earlier value of a repeated key in its place in turn; the last stands afterwards."""
+    if isinstance(value, list):
+        for element in value:
+            yield from _earlier_readings(element, keys)
+    if not isinstance(value, dict):
+        return
+    for key, below in keys.items():
+        if key not in value:
+            continue
+        last = value[key]
+        for earlier in value.earlier.get(key, ()) if isinstance(value, _Repeating) else ():
+            value[key] = earlier
+            yield
+            yield from _earlier_readings(earlier, below)
+        value[key] = last
+        yield from _earlier_readings(last, below)
 
 
 def _opened(document: _Document, field_map: FieldMap) -> _Document:

@@ -28,7 +28,7 @@ FLAGS: tuple[str, ...] = (
     "distinct_full",  # a distinct set of this account already held 256 values
     "window_table_full",  # the partition's window table is full; this account was not counted
     "marks_dropped",  # more than 30 combining marks in a row; the rest left the lanes
-    "duplicate_key",  # a mapped JSON key stood twice; the last one won
+    "duplicate_key",  # a mapped JSON key stood twice; the last one won, or, of texts, all
     "clock_skew",  # created_at is more than 5 minutes away from the origin time
     "urls_truncated",  # more than 64 URLs; the rest were not looked up
     "media_truncated",  # more than 16 media; the rest were not looked up

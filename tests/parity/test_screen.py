@@ -209,6 +209,18 @@ def test_batch_ends_and_placement_change_nothing(name: str) -> None:
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize("make", [Screen, twin.Screen])
+@pytest.mark.parametrize("texts", [(b"scam", b"fine"), (b"fine", b"scam")])
+def test_no_text_hides_behind_a_repeated_key(
+    make: type[Screen] | type[twin.Screen], texts: tuple[bytes, bytes]
+) -> None:
+    screen = make(SPECS["everything"])
+    value = b'{"id":"1","account":{"id":"u"},"text":"%b","text":"%b"}' % texts
+    (row,) = drive(screen, [Record(b"u", value, 0)], iter([1]), b"\0" * 16).rows
+    assert "words" in {match.list for match in row.matches}
+    assert row.flags >> FLAGS.index("duplicate_key") & 1
+
+
 def test_packed_bytes_equal_the_twins() -> None:
     """With the same batches the packed records are equal, not only what they hold."""
     records = list(generated_records(5, 3_000))

@@ -205,6 +205,41 @@ def test_repeated_keys_of_another_schema() -> None:
     assert not result.duplicate_key
 
 
+@pytest.mark.parametrize(
+    ("preset", "document", "text"),
+    [
+        ("generic", '"text":"a","text":"b","text":"a","text":"c"', "c\na\nb"),
+        ("generic", '"text":"a","text":null', "a"),
+        ("generic", '"text":"a","\\u0074ext":"b"', "b\na"),
+        ("generic", '"text":7,"text":"b"', "b"),
+        ("generic", '"text":"a","x":{"text":"b"}', "a"),
+        ("twitter_v1", '"full_text":"a","full_text":"b","text":"c"', "b\na"),
+        ("twitter_v1", '"full_text":"a","full_text":null,"text":"c","text":"d"', "d\na\nc"),
+        ("twitter_v1", '"extended_tweet":{"full_text":"a &amp; b","full_text":"c"},'
+         '"extended_tweet":{"full_text":"d","full_text":"e"}', "e\nc\na & b\nd"),
+    ],
+)  # fmt: skip
+def test_every_text_under_repeated_keys_is_read(preset: str, document: str, text: str) -> None:
+    members = '{"id":"1","id_str":"1","account":{"id":"a"},"user":{"id_str":"a"},%s}'
+    result = canonicalize((members % document).encode(), load_field_map(preset))
+    assert isinstance(result, Canonical), result
+    assert result.post["text"] == text
+    assert result.duplicate_key == ('"x":' not in document)
+
+
+def test_a_repeated_text_of_another_type_is_refused_where_it_is_last() -> None:
+    value = b'{"id":"1","account":{"id":"a"},"text":"t","text":7}'
+    assert reject(value) == Rejected("field_type", "text: integer where a string is due")
+
+
+def test_texts_under_repeated_keys_are_bounded() -> None:
+    def repeated(times: int) -> bytes:
+        return b'{"id":"1","account":{"id":"a"},%b}' % b",".join([b'"text":"t"'] * times)
+
+    assert accept(repeated(64)).post["text"] == "t"
+    assert reject(repeated(65)).error == "text: more than 64 texts under repeated keys"
+
+
 def test_text_keeps_what_json_can_hold() -> None:
     text = "\0\x7f\u2028😀\ufeff"
     result = accept(with_fields(text=text))
