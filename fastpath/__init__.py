@@ -7,6 +7,7 @@ naming it. BACKEND, ISA and UNICODE_VERSION describe this build for metrics and 
 
 from fastpath.columns import Columns, Sighting, SightingRecord
 from fastpath.errors import BuildError, CorruptImage
+from fastpath.isa import ISA
 from fastpath.keywords import Keywords
 from fastpath.records import BatchView, unpack_sightings
 from fastpath.screen import Screen, ScreenState
@@ -14,7 +15,6 @@ from fastpath.spec import ScreenSpec
 from fastpath.text import UNICODE_VERSION
 
 BACKEND = "compiled"
-ISA = "scalar"  # no kernel of this build is chosen by CPU flags
 
 __all__ = [
     "BACKEND",

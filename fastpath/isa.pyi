@@ -1,0 +1,3 @@
+"""Declare what Python sees of the choice of kernels."""
+
+ISA: str
