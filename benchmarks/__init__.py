@@ -1,1 +1,1 @@
-"""Measure and check at scale; each module is a command."""
+"""Measure Weir beside its peers on verified jobs: `python -m benchmarks --help`."""

@@ -1,0 +1,1 @@
+"""Time the whole each, in process or on a real broker; a module is a job (docs/benchmarks.md)."""

@@ -1,0 +1,1 @@
+"""Time one part of the core each; a module is a job (docs/benchmarks.md)."""
