@@ -5,7 +5,18 @@ import os
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-MODULES = ["arena", "isa", "text", "keywords", "hashes", "windows", "records", "posts", "screen"]
+MODULES = [
+    "arena",
+    "isa",
+    "text",
+    "keywords",
+    "hashes",
+    "changelog",
+    "windows",
+    "records",
+    "posts",
+    "screen",
+]
 
 only = os.environ.get("FASTPATH_ONLY")  # comma-separated modules: rebuild just these in place
 debug = os.environ.get("FASTPATH_DEBUG") == "1"  # bounds checks, asserts, line tracing

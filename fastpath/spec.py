@@ -207,3 +207,11 @@ class SightingBatch(NamedTuple):
     count: int  # type: ignore[assignment]  # in place of tuple.count
     first_offset: int  # offset of the post that made the first entry
     value: bytes
+
+
+class Entry(NamedTuple):
+    """Say what one key of a table became: an after-image, or that it is gone."""
+
+    key: bytes  # 16 bytes, the key's identity under the deployment key
+    value: bytes
+    deleted: bool = False

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from fastpath.changelog import pack, unpack
 from fastpath.records import BatchView
+from fastpath.spec import Entry
 from worker.stages.protocols import Output
+from worker.state.changelog import NO_TIME
 
-Table = Counter[bytes]
+
+@dataclass
+class Table:
+    counts: Counter[bytes] = field(default_factory=Counter)
+    changed: dict[bytes, None] = field(default_factory=dict)
+    stream_time: int = NO_TIME
+
+
+def identity(key: bytes) -> bytes:
+    return hashlib.blake2b(key, digest_size=16).digest()
 
 
 class CountingStage:
@@ -26,10 +40,35 @@ class CountingStage:
     def new_table(self, partition: int, partitions: int) -> Table:
         del partition, partitions
         self.tables += 1
-        return Counter()
+        return Table()
 
     def entries(self, table: Table) -> Mapping[str, int]:
-        return {"keys": len(table)}
+        return {"keys": len(table.counts)}
+
+    def changes(self, table: Table) -> bytes:
+        changed = list(table.changed)
+        table.changed.clear()
+        return self._pack(table, changed)
+
+    def snapshot(self, table: Table, slice_: int) -> bytes:
+        return self._pack(table, [key for key in table.counts if identity(key)[0] == slice_])
+
+    def restore(self, table: Table, stream_time: int, entries: bytes) -> None:
+        table.stream_time = max(table.stream_time, stream_time)
+        for entry in unpack(entries):
+            table.counts[entry.value[8:]] = int.from_bytes(entry.value[:8], "little")
+
+    def clear(self, table: Table, slice_: int) -> None:
+        for key in [key for key in table.counts if identity(key)[0] == slice_]:
+            del table.counts[key]
+
+    def stream_time(self, table: Table) -> int:
+        return table.stream_time
+
+    def _pack(self, table: Table, keys: Iterable[bytes]) -> bytes:
+        return pack(
+            Entry(identity(key), table.counts[key].to_bytes(8, "little") + key) for key in keys
+        )
 
     def step(self, table: Table, view: BatchView) -> list[Output]:
         self.views.append((view.partition, view.offset(0), len(view)))
@@ -38,7 +77,9 @@ class CountingStage:
             key, offset = view.key(index), view.offset(index)
             if key == self._fails_at:
                 raise ZeroDivisionError
-            table[key or b""] += 1
-            value = b"%b=%d" % (key, table[key or b""])
+            table.counts[key or b""] += 1
+            table.changed[key or b""] = None
+            table.stream_time = max(table.stream_time, view.time(index))
+            value = b"%b=%d" % (key, table.counts[key or b""])
             outputs.append(Output(offset, offset, "campaigns", key, value))
         return outputs

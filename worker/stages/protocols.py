@@ -2,6 +2,10 @@
 
 A stage is sans-io: `step` reads no clock, draws no random number and does no I/O, and what it
 returns does not depend on where batches end: `step(a + b)` equals `step(a)` then `step(b)`.
+
+A table's state leaves it as packed entries (fastpath.changelog): after-images, one per key, the
+key being an identity under the deployment key, equal in every process. Nothing ever rolls back:
+there is no undo log, because a transaction in doubt ends the process and its successor restores.
 """
 
 from __future__ import annotations
@@ -72,3 +76,35 @@ class Stage(Protocol):
 
     def entries(self, table: Table) -> Mapping[str, int]:
         """Count what a table holds in memory, by kind of entry; for gauges."""
+
+
+class StatefulStage(Stage, Protocol):
+    """Keep each table's state in a changelog too; called by the engine's one thread."""
+
+    def changes(self, table: Table) -> bytes:
+        """Drain what changed since the last call (or since the table was made): packed entries.
+
+        One after-image per changed key, explicit deletes. Applied in order to a copy that had
+        every earlier drain, they make it equal to `table`. Called once per transaction and table.
+        """
+
+    def snapshot(self, table: Table, slice_: int) -> bytes:
+        """Pack every live entry of a slice: the keys whose first byte is `slice_`.
+
+        Called after `changes` was drained; the entries are as of that drain. SLICES slices
+        (fastpath.changelog) make the whole table. Changes nothing.
+        """
+
+    def restore(self, table: Table, stream_time: int, entries: bytes) -> None:
+        """Apply packed entries of a delta or a slice; `stream_time` is that of their record.
+
+        Entries come in log order and need not be consistent before the last one. What is applied
+        here does not come out of `changes`. CorruptImage where an entry is malformed; the table
+        is then worthless.
+        """
+
+    def clear(self, table: Table, slice_: int) -> None:
+        """Forget every entry of a slice: a newer snapshot of it follows. For restore alone."""
+
+    def stream_time(self, table: Table) -> int:
+        """Return the greatest origin time that the table has seen, ms; NO_TIME before any."""
