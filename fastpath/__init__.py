@@ -5,6 +5,7 @@ Importing fails when a compiled module is missing: there is no silent fallback.
 naming it. BACKEND, ISA and UNICODE_VERSION describe this build for metrics and bug reports.
 """
 
+from fastpath.changelog import SLICES
 from fastpath.columns import Columns, Sighting, SightingRecord
 from fastpath.errors import BuildError, CorruptImage
 from fastpath.isa import ISA
@@ -19,6 +20,7 @@ BACKEND = "compiled"
 __all__ = [
     "BACKEND",
     "ISA",
+    "SLICES",
     "UNICODE_VERSION",
     "BatchView",
     "BuildError",
