@@ -8,6 +8,7 @@ from setuptools import Extension, setup
 MODULES = [
     "arena",
     "isa",
+    "checksum",
     "text",
     "keywords",
     "hashes",
@@ -15,6 +16,7 @@ MODULES = [
     "windows",
     "records",
     "posts",
+    "batches",
     "screen",
 ]
 

@@ -59,3 +59,7 @@ cdef struct Post:
 cdef int read_post(
     Bump* bump, const ScoreNames* names, const uint8_t* value, size_t size, bint trusted, Post* out
 ) noexcept nogil
+
+
+# Well-formed UTF-8 (The Unicode Standard, table 3-7).
+cdef bint is_utf8(const uint8_t* at, size_t size) noexcept nogil

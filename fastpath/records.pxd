@@ -9,6 +9,8 @@ cdef struct RecordRef:
     int64_t key_size  # -1 for null
     int64_t time  # ms
     int64_t offset
+    const uint8_t* record  # in message format 2, its length first; NULL where there is none
+    int64_t record_size
 
 
 cdef class BatchView:
@@ -19,6 +21,9 @@ cdef class BatchView:
     cdef Py_ssize_t count
     cdef bint owns_refs
     cdef RecordRef* ref(self, Py_ssize_t index) except NULL
+
+
+cdef BatchView adopt(str topic, int partition, RecordRef* refs, Py_ssize_t count, object owner)
 
 
 # A growing byte buffer that becomes one record value; owned by SightingPacker.
@@ -61,6 +66,3 @@ cdef class SightingPacker:
     cdef bint reserve(self, Packed* packed, size_t size) noexcept nogil
     cdef bint add(self, const PackedEntry* entry) noexcept nogil
     cdef list take(self)
-
-
-cdef uint32_t crc32c(uint32_t crc, const uint8_t* data, size_t size) noexcept nogil

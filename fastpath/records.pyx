@@ -33,6 +33,7 @@ from libc.stdint cimport INT64_MIN
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memchr, memcpy, memset
 
+from fastpath.checksum cimport crc32c
 from fastpath.columns import Sighting, SightingRecord
 from fastpath.errors import BuildError, CorruptImage
 from fastpath.spec import FINGERPRINT_TYPES, SightingBatch
@@ -45,27 +46,6 @@ cdef enum:
 MAX_PACKED_BYTES = MAX_PACKED
 HEADER_BYTES = HEADER
 ENTRY_BYTES = ENTRY
-
-cdef uint32_t[8][256] CRC_TABLE
-
-
-cdef void fill_crc_table() noexcept nogil:
-    """Fill the eight tables of slicing-by-8 for the reflected polynomial 0x82F63B78."""
-    cdef uint32_t value
-    cdef int byte, _bit, slice_
-    for byte in range(256):
-        value = <uint32_t>byte
-        for _bit in range(8):
-            value = (value >> 1) ^ (<uint32_t>0x82F63B78 if value & 1 else 0)
-        CRC_TABLE[0][byte] = value
-    for slice_ in range(1, 8):
-        for byte in range(256):
-            value = CRC_TABLE[slice_ - 1][byte]
-            CRC_TABLE[slice_][byte] = (value >> 8) ^ CRC_TABLE[0][value & 0xFF]
-
-
-fill_crc_table()
-
 
 cdef inline uint16_t load16(const uint8_t* at) noexcept nogil:
     return <uint16_t>(at[0] | (<uint32_t>at[1] << 8))
@@ -96,37 +76,6 @@ cdef inline void store64(uint8_t* at, uint64_t value) noexcept nogil:
         at[i] = (value >> (8 * i)) & 0xFF
 
 
-cdef uint32_t crc32c(uint32_t crc, const uint8_t* data, size_t size) noexcept nogil:
-    """Continue a CRC-32C (RFC 3720, slicing-by-8); start with 0."""
-    cdef uint32_t low, high
-    crc = ~crc
-    while size >= 8:
-        low = crc ^ load32(data)
-        high = load32(data + 4)
-        crc = (
-            CRC_TABLE[7][low & 0xFF]
-            ^ CRC_TABLE[6][(low >> 8) & 0xFF]
-            ^ CRC_TABLE[5][(low >> 16) & 0xFF]
-            ^ CRC_TABLE[4][low >> 24]
-            ^ CRC_TABLE[3][high & 0xFF]
-            ^ CRC_TABLE[2][(high >> 8) & 0xFF]
-            ^ CRC_TABLE[1][(high >> 16) & 0xFF]
-            ^ CRC_TABLE[0][high >> 24]
-        )
-        data += 8
-        size -= 8
-    while size > 0:
-        crc = (crc >> 8) ^ CRC_TABLE[0][(crc ^ data[0]) & 0xFF]
-        data += 1
-        size -= 1
-    return ~crc
-
-
-def crc32c_of(bytes data):
-    """Return the CRC-32C of some bytes; for tests against another implementation."""
-    return crc32c(0, <const uint8_t*>PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data))
-
-
 cdef void point_at(RecordRef* ref, bytes key, bytes value) noexcept:
     """Point a reference at objects that the view's owner keeps alive."""
     ref.key = NULL
@@ -152,8 +101,9 @@ cdef bint is_blank(const uint8_t* line, size_t size) noexcept nogil:
 cdef class BatchView:
     """Hold n records as (key, value, time ms, offset), in place and immutable.
 
-    Made by `from_records` or `from_lines`; the bytes stay where they are and alive for as long
-    as the view. Read by a Screen without the GIL, and by stages one record at a time.
+    Made by `from_records`, `from_lines` or `fastpath.batches`; the bytes stay where they are and
+    alive for as long as the view. Read by a Screen without the GIL, and by stages one record at a
+    time.
     """
 
     def __cinit__(self):
@@ -268,6 +218,18 @@ cdef class BatchView:
         view.refs = self.refs + start
         view.count = stop - start
         return view
+
+
+cdef BatchView adopt(str topic, int partition, RecordRef* refs, Py_ssize_t count, object owner):
+    """Make a view that frees `refs`, and keeps alive what they point into."""
+    cdef BatchView view = BatchView.__new__(BatchView)
+    view.topic = topic
+    view.partition = partition
+    view.owner = owner
+    view.refs = refs
+    view.count = count
+    view.owns_refs = True
+    return view
 
 
 cdef BatchView new_view(str topic, int partition, Py_ssize_t count):

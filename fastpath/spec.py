@@ -34,6 +34,19 @@ FLAGS: tuple[str, ...] = (
     "media_truncated",  # more than 16 media; the rest were not looked up
 )
 
+# Why a record batch cannot be read, in the order in which it is checked (fastpath.batches).
+BATCH_ERRORS: tuple[str, ...] = (
+    "length",  # shorter than its own header
+    "magic",  # a message format after 2
+    "checksum",
+    "offsets",  # negative, falling, or not moving past the offset that was asked for
+    "count",  # negative, or more records than fit into the bytes
+    "codec",  # damaged in its compression, or compressed by an unknown codec
+    "inflated_too_large",
+    "record",  # a length, varint, offset or time inside does not fit
+    "header_key",  # well formed, but the key of a record's header is no UTF-8
+)
+
 # Why a record is dead-lettered by the core; a subset of worker.domain.dead_letter.Reason.
 REJECT_REASONS: tuple[str, ...] = (
     "key_mismatch",

@@ -15,7 +15,6 @@ from fastpath.records import (
     MAX_PACKED_BYTES,
     BatchView,
     SightingPacker,
-    crc32c_of,
     unpack_sightings,
 )
 from fastpath.reference.records import pack_sightings, partition_of
@@ -152,16 +151,6 @@ def test_any_bytes_are_read_or_refused(value: bytes) -> None:
             unpack_sightings(candidate)
         except CorruptImage:
             continue
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=300))
-def test_crc32c_equals_another_implementation(data: bytes) -> None:
-    assert crc32c_of(data) == crc32c.crc32c(data)
-
-
-def test_crc32c_of_the_check_value() -> None:
-    assert crc32c_of(b"123456789") == 0xE3069283
 
 
 def test_a_packer_refuses_what_cannot_be_written() -> None:
