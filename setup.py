@@ -12,6 +12,8 @@ MODULES = [
     "text",
     "keywords",
     "hashes",
+    "near",
+    "simhash",
     "changelog",
     "windows",
     "records",

@@ -10,8 +10,10 @@ from fastpath.columns import Columns, Sighting, SightingRecord
 from fastpath.errors import BuildError, CorruptImage
 from fastpath.isa import ISA
 from fastpath.keywords import Keywords
+from fastpath.near import PdqIndex, SimHashIndex
 from fastpath.records import BatchView, unpack_sightings
 from fastpath.screen import Screen, ScreenState
+from fastpath.simhash import simhash_of
 from fastpath.spec import ScreenSpec
 from fastpath.text import UNICODE_VERSION
 
@@ -27,10 +29,13 @@ __all__ = [
     "Columns",
     "CorruptImage",
     "Keywords",
+    "PdqIndex",
     "Screen",
     "ScreenSpec",
     "ScreenState",
     "Sighting",
     "SightingRecord",
+    "SimHashIndex",
+    "simhash_of",
     "unpack_sightings",
 ]
