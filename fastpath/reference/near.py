@@ -133,7 +133,7 @@ class NearIndex:
         return hits, any(bucket in self.full for bucket in self._buckets(query))
 
     def _word(self, value: int, word: int) -> int:
-        return value >> (_WORD_BITS * word) & (2**_WORD_BITS - 1)
+        return value >> (_WORD_BITS * word) & 0xFFFF
 
     def _leads(self, differ: int, word: int) -> bool:
         own = self._word(differ, word).bit_count()
