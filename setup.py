@@ -18,6 +18,7 @@ MODULES = [
     "windows",
     "records",
     "posts",
+    "fingerprints",
     "batches",
     "screen",
 ]

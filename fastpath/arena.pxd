@@ -29,6 +29,27 @@ cdef void bump_commit(Bump* bump, size_t used) noexcept nogil
 cdef void bump_reset(Bump* bump, size_t keep) noexcept nogil
 
 
+# Pieces of up to SLAB_LARGEST bytes that come and go: free ones are kept by size, in steps of 16
+# bytes, and handed out again. Zero-initialise; slab_release gives everything back at once.
+cdef enum:
+    SLAB_CLASSES = 64
+    SLAB_LARGEST = 1024
+
+
+cdef struct Slab:
+    Bump bump
+    (void*)[SLAB_CLASSES] free  # by class, linked through their first bytes
+    size_t used               # bytes handed out
+
+
+# 16-byte aligned, or NULL when out of memory; above SLAB_LARGEST straight from the system.
+cdef void* slab_alloc(Slab* slab, size_t size) noexcept nogil
+# `size` must be the one asked for.
+cdef void slab_free(Slab* slab, void* piece, size_t size) noexcept nogil
+# Forget every piece of up to SLAB_LARGEST bytes; larger ones must have been freed.
+cdef void slab_release(Slab* slab) noexcept nogil
+
+
 cdef class Arena:
     """Own one Bump; raw pointers from it never outlive this object or its next reset."""
 

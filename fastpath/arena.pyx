@@ -8,6 +8,7 @@ one per table that is built and then only read.
 from libc.stddef cimport size_t
 from libc.stdint cimport SIZE_MAX, uint8_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 cdef enum:
     ALIGNMENT = 16
@@ -99,6 +100,53 @@ cdef void bump_reset(Bump* bump, size_t keep) noexcept nogil:
     bump.left = 0
     if bump.first != NULL:
         enter(bump, bump.first)
+
+
+cdef inline size_t slab_class(size_t size) noexcept nogil:
+    return (size - 1) // ALIGNMENT if size > 0 else 0
+
+
+cdef void* slab_alloc(Slab* slab, size_t size) noexcept nogil:
+    """Return `size` bytes that slab_free takes back, or NULL when out of memory."""
+    cdef size_t of
+    cdef void* piece
+    if size > SLAB_LARGEST:
+        piece = malloc(size)
+        if piece != NULL:
+            slab.used += size
+        return piece
+    of = slab_class(size)
+    piece = slab.free[of]
+    if piece != NULL:
+        slab.free[of] = (<void**> piece)[0]
+    else:
+        piece = bump_alloc(&slab.bump, (of + 1) * ALIGNMENT)
+        if piece == NULL:
+            return NULL
+    slab.used += (of + 1) * ALIGNMENT
+    return piece
+
+
+cdef void slab_free(Slab* slab, void* piece, size_t size) noexcept nogil:
+    """Take a piece back for the next one of its size."""
+    cdef size_t of
+    if piece == NULL:
+        return
+    if size > SLAB_LARGEST:
+        free(piece)
+        slab.used -= size
+        return
+    of = slab_class(size)
+    (<void**> piece)[0] = slab.free[of]
+    slab.free[of] = piece
+    slab.used -= (of + 1) * ALIGNMENT
+
+
+cdef void slab_release(Slab* slab) noexcept nogil:
+    """Give the chunks back."""
+    bump_reset(&slab.bump, 0)
+    memset(slab.free, 0, sizeof(slab.free))
+    slab.used = 0
 
 
 cdef class Arena:

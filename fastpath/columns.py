@@ -39,3 +39,46 @@ class SightingRecord(NamedTuple):
     topic: str  # origin topic or file
     bundle_digest: bytes  # 32 bytes
     sightings: list[Sighting]
+
+
+class KeptSighting(NamedTuple):
+    """Show one sighting that a fingerprint holds."""
+
+    account: str
+    created_at: int | None  # of the account, ms; None where unknown
+    post: str
+    revision: int
+    time: int  # origin time, ms
+    digest: bytes  # 16 bytes, BLAKE2b-128 of the folded text
+    topic: str  # origin coordinates
+    partition: int
+    offset: int
+
+
+class FoundRun(NamedTuple):
+    """Show a run of eight ticks that passes a rule's gate, or that the rule held for before."""
+
+    gate: int  # index in FingerprintSpec.gates
+    opened_at: int  # its first ms
+    closed_at: int  # the first ms after it
+    accounts: int  # distinct; estimated if `sketch`
+    sightings: int
+    sketch: bool
+    held: bool  # the rule held for it before: it has told of all its sightings but the new one
+
+
+class Arrival(NamedTuple):
+    """Hand a sighting to Python whose fingerprint has runs to judge."""
+
+    type: str
+    fingerprint: bytes
+    kept: KeptSighting
+    runs: tuple[FoundRun, ...]  # by length of run, then rule, then first tick
+
+
+class Taken(NamedTuple):
+    """Hand over what a rule that holds for a run brings out."""
+
+    opens: bool  # the first time that the rule holds for this fingerprint
+    sightings: list[KeptSighting]  # of the run by tick, then arrival; empty unless it opens
+    new: list[KeptSighting]  # those of them that the rule has not judged before

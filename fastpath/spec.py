@@ -228,3 +228,41 @@ class Entry(NamedTuple):
     key: bytes  # 16 bytes, the key's identity under the deployment key
     value: bytes
     deleted: bool = False
+
+
+EXACT_SIGHTINGS = 4_096  # kept per fingerprint and run length; beyond, accounts are estimated
+# Sightings kept exactly per partition of weir.sightings, about 200 bytes each; beyond, new ones
+# are refused and counted. Must stay below what a worker's memory holds for all its partitions.
+MAX_SIGHTINGS = 4_000_000
+MAX_CAMPAIGN_RULES = 64  # per type of fingerprint: a machine word of bits beside each sighting
+# RFC 3339 has four digits for a year: 0001 to 9999. A time beyond is moved to the nearer end.
+MIN_TIME_MS = -62_135_596_800_000
+MAX_TIME_MS = 253_402_300_799_999
+
+
+class Corner(NamedTuple):
+    """Bound one way in which a campaign's condition can hold: at least these counts in a run."""
+
+    accounts: int
+    sightings: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignGate:
+    """Over-approximate one campaign rule: a run passes where one of the corners is reached."""
+
+    identity: bytes  # 8 bytes that name the rule as it is written: whose marks those in state are
+    type: FingerprintType
+    over_ms: int
+    corners: tuple[Corner, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintSpec:
+    """Hold everything a FingerprintTable is built from."""
+
+    gates: tuple[CampaignGate, ...]  # in the order in which rules are judged
+    lateness_ms: int  # how far behind stream time a sighting still counts
+    deployment_key: bytes  # keys what a sketch sees of an account; never a placement
+    max_sightings: int = MAX_SIGHTINGS
+    exact_sightings: int = EXACT_SIGHTINGS  # a test may lower it

@@ -168,6 +168,12 @@ class CorrelateSettings(_Group):
         description="a sighting further behind the partition's stream time is not applied; "
         "keep it above the skew between input partitions",
     )
+    max_sightings: int = Field(
+        4_000_000,
+        ge=1,
+        description="sightings kept per partition, about 200 bytes each; then new ones are "
+        "refused and counted",
+    )
 
 
 class EnforceSettings(_Group):

@@ -6,17 +6,16 @@ import random
 from collections.abc import Sequence
 
 import orjson
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastpath.columns import Sighting
+from fastpath.fingerprints import FingerprintTable
+from fastpath.spec import EXACT_SIGHTINGS
 from tests.support.stage_inputs import KEY, bundle_with, content, sightings_value, view_of
 from worker.policy.bundle import Bundle
 from worker.stages.correlate import CorrelateStage
 from worker.stages.protocols import Output
-from worker.state import runs
-from worker.state.fingerprints import FingerprintTable
 
 OVER_MS = 80_000
 TICK_MS = OVER_MS // 8
@@ -96,15 +95,18 @@ def expected(found: Sequence[Sighting]) -> set[tuple[str, str, str, str, str]]:
     return members
 
 
-def stage(lateness_ms: int = HOUR) -> CorrelateStage:
-    return CorrelateStage(BUNDLE, lateness_ms, KEY)
+def stage(lateness_ms: int = HOUR, exact: int = EXACT_SIGHTINGS) -> CorrelateStage:
+    return CorrelateStage(BUNDLE, lateness_ms, KEY, exact_sightings=exact)
 
 
 def run_in_records(
-    found: Sequence[Sighting], cuts: Sequence[int], lateness_ms: int = HOUR
+    found: Sequence[Sighting],
+    cuts: Sequence[int],
+    lateness_ms: int = HOUR,
+    exact: int = EXACT_SIGHTINGS,
 ) -> tuple[list[Output], CorrelateStage, FingerprintTable]:
     """Pack sightings into records of the given sizes and step one record at a time."""
-    correlate = stage(lateness_ms)
+    correlate = stage(lateness_ms, exact)
     table = correlate.new_table(0, 1)
     outputs: list[Output] = []
     at = 0
@@ -206,12 +208,9 @@ def many(count: int, spread: int = 60, accounts: int = 10**9) -> list[Sighting]:
     ]  # fmt: skip
 
 
-def test_past_the_exact_cap_counts_are_estimated_and_only_arrivals_are_signalled(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(runs, "EXACT_SIGHTINGS", 64)
+def test_past_the_exact_cap_counts_are_estimated_and_only_arrivals_are_signalled() -> None:
     found = many(200)
-    outputs, _, _ = run_in_records(found, [1] * 200)
+    outputs, _, _ = run_in_records(found, [1] * 200, exact=64)
     signals = [orjson.loads(o.value or b"") for o in outputs if o.topic == "signals"]
     copies = [r for r in signals if r["rule"] == "copypasta"]
     assert {r["post"]["id"] for r in copies} == {s.post for s in found}
@@ -226,23 +225,20 @@ def test_past_the_exact_cap_counts_are_estimated_and_only_arrivals_are_signalled
 
 
 def test_up_to_the_exact_cap_nothing_is_estimated() -> None:
-    outputs, _, _ = run_in_records(many(runs.EXACT_SIGHTINGS), [512] * 8)
+    outputs, _, _ = run_in_records(many(EXACT_SIGHTINGS), [512] * 8)
     signals = [orjson.loads(o.value or b"") for o in outputs if o.topic == "signals"]
     copies = [r for r in signals if r["rule"] == "copypasta"]
-    assert len(copies) == runs.EXACT_SIGHTINGS
-    assert copies[-1]["evidence"]["campaign"]["accounts"] == runs.EXACT_SIGHTINGS
+    assert len(copies) == EXACT_SIGHTINGS
+    assert copies[-1]["evidence"]["campaign"]["accounts"] == EXACT_SIGHTINGS
     assert not any(r["evidence"]["campaign"]["sketch"] for r in copies)
 
 
-def test_a_crowded_fingerprint_of_few_accounts_stays_below_the_threshold(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(runs, "EXACT_SIGHTINGS", 64)
+def test_a_crowded_fingerprint_of_few_accounts_stays_below_the_threshold() -> None:
     crowd = many(300, accounts=2)
-    outputs, _, _ = run_in_records(crowd, [50] * 6)
+    outputs, _, _ = run_in_records(crowd, [50] * 6, exact=64)
     assert not [m for m in members(outputs) if m[0] == "coordination/copypasta"]
     third = crowd[0]._replace(account="third", post="last")
-    outputs, _, _ = run_in_records([*crowd, third], [50] * 7)
+    outputs, _, _ = run_in_records([*crowd, third], [50] * 7, exact=64)
     assert [m[3:] for m in members(outputs) if m[0] == "coordination/copypasta"] == [
         ("third", "last")
     ]
@@ -302,8 +298,9 @@ def test_memory_is_freed_as_stream_time_moves() -> None:
         twice = unique._replace(account="v", post="q")
         correlate.step(table, view_of([sightings_value([unique, twice])], first=step))
         greatest = max(greatest, len(table))
-    # 160 s of the longest text run, one tick, lateness and the minute they are filed under.
-    assert greatest <= 160 + 20 + 60 + 60 + 1
+    # 160 s of the longest text run, lateness, the 131 s in which slots are due, and one round over
+    # all slots.
+    assert greatest <= 160 + 60 + 131 + 64
     assert len(table) >= 160
 
 
@@ -359,12 +356,9 @@ def test_sightings_are_counted_run_by_run() -> None:
         assert len(members(run_in_records(at_ticks(*order), [1] * 10)[0])) == 10
 
 
-def test_counting_is_exact_again_once_the_crowd_has_retired(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(runs, "EXACT_SIGHTINGS", 64)
+def test_counting_is_exact_again_once_the_crowd_has_retired() -> None:
     again = at_ticks(("x", 10), ("y", 10), ("z", 10))
-    outputs, _, _ = run_in_records([*many(100), *again], [1] * 103, 0)
+    outputs, _, _ = run_in_records([*many(100), *again], [1] * 103, 0, 64)
     signals = [orjson.loads(o.value or b"") for o in outputs if o.topic == "signals"]
     copies = [r for r in signals if r["rule"] == "copypasta" and r["account"]["id"] in "xyz"]
     assert len(copies) == 3

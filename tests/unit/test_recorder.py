@@ -34,6 +34,7 @@ def recorded(stage: Stage, *keys: str) -> Instruments:
         ("screen", "hit.domains", "weir_list_hits_total", ("domains",)),
         ("screen", "slow_posts", "weir_json_slow_total", ()),
         ("correlate", "late", "weir_late_sightings_total", ()),
+        ("correlate", "refused", "weir_refused_sightings_total", ()),
         (
             "correlate",
             "rule_hits.copies/text.shadow",

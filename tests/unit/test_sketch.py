@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from fastpath.reference import sketch
 from tests.support.stage_inputs import KEY
-from worker.state import sketch
 
 
 def filled(first: int, count: int) -> bytearray:

@@ -45,7 +45,11 @@ _METRICS: Mapping[str, Mapping[str, Target]] = {
         "hit": Target("weir_list_hits_total", 1),
         "slow_posts": Target("weir_json_slow_total"),
     },
-    "correlate": {**_SHARED, "late": Target("weir_late_sightings_total")},
+    "correlate": {
+        **_SHARED,
+        "late": Target("weir_late_sightings_total"),
+        "refused": Target("weir_refused_sightings_total"),
+    },
     "enforce": {
         "dead_letters": _SHARED["dead_letters"],
         "actions": Target("weir_actions_total", 2),

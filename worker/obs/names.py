@@ -30,6 +30,7 @@ CounterName: TypeAlias = Literal[
     "weir_list_hits_total",
     "weir_json_slow_total",
     "weir_late_sightings_total",
+    "weir_refused_sightings_total",
     "weir_rule_hits_total",
     "weir_rule_errors_total",
     "weir_actions_total",
@@ -214,6 +215,13 @@ _TABLE: Final[dict[MetricName, Metric]] = {
     ),
     "weir_late_sightings_total": Metric(
         "counter", (), "Sightings beyond correlate.lateness, not applied.", _NONE, ("correlate",)
+    ),
+    "weir_refused_sightings_total": Metric(
+        "counter",
+        (),
+        "Sightings that found correlate.max_sightings kept, not applied.",
+        _NONE,
+        ("correlate",),
     ),
     "weir_rule_hits_total": Metric(
         "counter",

@@ -96,7 +96,13 @@ def build_stage(
         core: Any = screen
         return BuiltStage(stage, lambda: {**core.counters(), **stage.counters})
     if name == "correlate":
-        stage = CorrelateStage(bundle, settings.correlate.lateness, deployment_key)
+        stage = CorrelateStage(
+            bundle,
+            settings.correlate.lateness,
+            deployment_key,
+            placement_seed=secrets.token_bytes(SEED_BYTES),
+            max_sightings=settings.correlate.max_sightings,
+        )
     else:
         stage = EnforceStage(bundle, settings.deployment, deployment_key, act_after(settings))
     return BuiltStage(stage, lambda: stage.counters)

@@ -6,13 +6,21 @@ signalled does not depend on the order of arrival (docs/campaigns.md).
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from fastpath.columns import Sighting
+from fastpath.columns import Arrival, FoundRun, KeptSighting
 from fastpath.errors import CorruptImage
-from fastpath.records import BatchView, unpack_sightings
+from fastpath.fingerprints import FingerprintTable
+from fastpath.records import BatchView
+from fastpath.spec import (
+    EXACT_SIGHTINGS,
+    MAX_SIGHTINGS,
+    CampaignGate,
+    FingerprintSpec,
+)
 from worker.domain.campaign import MAX_MEMBERS, Campaign, CampaignPost
 from worker.domain.dead_letter import Disposition, Reason
 from worker.domain.signal import (
@@ -26,14 +34,14 @@ from worker.domain.signal import (
 )
 from worker.policy.bundle import Bundle, Rule, Verdict
 from worker.policy.conditions import campaign_activation, member_activation
+from worker.policy.corners import find_corners
 from worker.stages import wire
 from worker.stages.dead_letters import dead_letter
 from worker.stages.protocols import Output
-from worker.state.fingerprints import Arrival, FingerprintTable
-from worker.state.runs import KeptSighting, Run, Track
 
 # Verdicts of `when` remembered per rule: counts are small and repeat, evaluation is not free.
 MAX_REMEMBERED = 65_536
+_COUNTS = ("sightings", "late", "repeated", "refused")  # of a table
 
 
 class _Found(NamedTuple):
@@ -41,8 +49,7 @@ class _Found(NamedTuple):
 
     rule: Rule
     fingerprint: FingerprintRef
-    track: Track
-    run: Run
+    run: FoundRun
     cause: int
     trigger: int
 
@@ -52,103 +59,126 @@ class CorrelateStage:
 
     `lateness_ms` is how far behind stream time a sighting may come and still count; it must
     exceed the skew between the partitions of posts. The key is the deployment key.
+    `placement_seed` is this process's own secret against crowded hash tables; it changes no
+    output. `max_sightings` bounds what a partition keeps; `exact_sightings` is for tests.
     """
 
     name = "correlate"
     inputs = ("sightings",)
 
-    def __init__(self, bundle: Bundle, lateness_ms: int, deployment_key: bytes) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        lateness_ms: int,
+        deployment_key: bytes,
+        *,
+        placement_seed: bytes = b"\0" * 16,
+        max_sightings: int = MAX_SIGHTINGS,
+        exact_sightings: int = EXACT_SIGHTINGS,
+    ) -> None:
         self.counters: Counter[str] = Counter()
         self._bundle = bundle
-        self._lateness_ms = lateness_ms
-        self._key = deployment_key
-        self._verdicts: dict[int, dict[tuple[int, int], bool]] = {}
-        self._rules: dict[tuple[str, int], list[Rule]] = {}
-        for rule in bundle.campaign_rules:
-            self._rules.setdefault((str(rule.of), bundle.run_ms(rule)), []).append(rule)
-            self._verdicts[rule.index] = {}
+        self._placement_seed = placement_seed
+        self._verdicts: list[dict[tuple[int, int], bool]] = [{} for _ in bundle.campaign_rules]
+        self._spec = FingerprintSpec(
+            gates=tuple(self._gate(rule) for rule in bundle.campaign_rules),
+            lateness_ms=lateness_ms,
+            deployment_key=deployment_key,
+            max_sightings=max_sightings,
+            exact_sightings=exact_sightings,
+        )
 
     def new_table(self, partition: int, partitions: int) -> FingerprintTable:
         """Make an empty table; neither the partition nor their number changes what is found."""
         del partition, partitions
-        lengths: dict[str, tuple[int, ...]] = {}
-        for of, over_ms in self._rules:
-            lengths[of] = (*lengths.get(of, ()), over_ms)
-        alone = frozenset(
-            str(rule.of) for rule in self._bundle.campaign_rules if self._holds(rule, 1, 1)
-        )
-        return FingerprintTable(lengths, alone, self._lateness_ms, self._key)
+        return FingerprintTable(self._spec, self._placement_seed)
 
     def entries(self, table: FingerprintTable) -> Mapping[str, int]:
         """Count fingerprints in memory."""
         return {"fingerprints": len(table)}
 
+    def changes(self, table: FingerprintTable) -> bytes:
+        """Drain what changed since the last call: packed entries."""
+        return table.changes()
+
+    def snapshot(self, table: FingerprintTable, slice_: int) -> bytes:
+        """Pack every live entry of a slice."""
+        return table.snapshot(slice_)
+
+    def restore(self, table: FingerprintTable, stream_time: int, entries: bytes) -> None:
+        """Apply packed entries of a delta or a slice; CorruptImage where one is malformed."""
+        table.restore(stream_time, entries)
+
+    def clear(self, table: FingerprintTable, slice_: int) -> None:
+        """Forget every entry of a slice."""
+        table.clear(slice_)
+
+    def stream_time(self, table: FingerprintTable) -> int:
+        """Return the greatest origin time that the table has seen, ms."""
+        return table.stream_time
+
     def step(self, table: FingerprintTable, view: BatchView) -> list[Output]:
         """Count every sighting of the view's records, in order."""
         outputs: list[Output] = []
+        before = [getattr(table, name) for name in _COUNTS]
         for index in range(len(view)):
-            value = view.value(index)
+            offset = view.offset(index)
             try:
-                record = unpack_sightings(value or b"")
+                table.begin(view.value(index) or b"", offset)
             except CorruptImage as error:
                 outputs.append(self._reject(view, index, error))
                 continue
-            late, repeated = table.late, table.repeated
-            for sighting in record.sightings:
-                placed = wire.placed_time(sighting.time)
-                if placed != sighting.time:
-                    sighting = sighting._replace(time=placed)  # noqa: PLW2901
-                arrival = table.add(record.topic, sighting)
-                if arrival is not None:
-                    outputs.extend(self._judge(view.offset(index), sighting, arrival))
-            self.counters["sightings"] += len(record.sightings)
-            self.counters["late"] += table.late - late
-            self.counters["repeated"] += table.repeated - repeated
+            while (arrival := table.advance()) is not None:
+                outputs.extend(self._judge(table, offset, arrival))
+        for name, count in zip(_COUNTS, before, strict=True):
+            self.counters[name] += getattr(table, name) - count
         return outputs
 
-    def _judge(self, cause: int, sighting: Sighting, arrival: Arrival) -> Iterator[Output]:
-        """Look at every run that holds the sighting, for every rule of its type."""
-        kept, opened = arrival.kept, arrival.fingerprint
-        for track in arrival.tracks:
-            most = track.most()
-            for rule in self._rules[sighting.type, track.over_ms]:
-                if most is not None and not self._holds(rule, *most):
-                    continue  # `when` is monotone: with fewer no run can hold, or has held
-                fingerprint = FingerprintRef(sighting.type, sighting.fingerprint.hex())
-                bit = 1 << rule.index
-                for first in track.firsts(kept.time):
-                    # A run that held before has told of all its sightings but this one.
-                    held = bool(track.held.get(first, 0) & bit)
-                    if held and kept.done & bit:
-                        continue
-                    run = track.run(first)
-                    if not held and not self._holds(rule, run.accounts, run.sightings):
-                        continue
-                    track.held[first] = track.held.get(first, 0) | bit
-                    found = _Found(rule, fingerprint, track, run, cause, sighting.offset)
-                    told = held or track.sketched
-                    members = [kept] if told else list(track.sightings(first))
-                    if not opened.opened & bit:
-                        opened.opened |= bit
-                        yield self._campaign(found, members)
-                    yield from self._signals(found, members)
+    def _gate(self, rule: Rule) -> CampaignGate:
+        """Compile what the core needs of a rule.
 
-    def _signals(self, found: _Found, sightings: list[KeptSighting]) -> Iterator[Output]:
-        bit = 1 << found.rule.index
-        for kept in sightings:
-            if kept.done & bit:
+        Its identity is of everything that a mark of it depends on: a rule that is reworded
+        begins anew.
+        """
+        assert rule.of is not None  # noqa: S101  # held by the loader
+        over_ms = self._bundle.run_ms(rule)
+        members = "" if rule.members is None else rule.members.source
+        parts = (rule.policy, rule.id, rule.of, str(over_ms), rule.when.source, members)
+        written = b"".join(len(p.encode()).to_bytes(4, "little") + p.encode() for p in parts)
+        return CampaignGate(
+            hashlib.blake2b(written, digest_size=8).digest(),
+            rule.of,
+            over_ms,
+            find_corners(lambda *counts: self._evaluate(rule, *counts) is Verdict.TRUE),
+        )
+
+    def _judge(self, table: FingerprintTable, cause: int, arrival: Arrival) -> Iterator[Output]:
+        """Ask the rules about the runs that passed their gates."""
+        fingerprint = FingerprintRef(arrival.type, arrival.fingerprint.hex())
+        for index, run in enumerate(arrival.runs):
+            rule = self._bundle.campaign_rules[run.gate]
+            if not run.held and not self._holds(rule, run.accounts, run.sightings):
                 continue
-            kept.done |= bit
-            if self._is_member(found.rule, kept):
-                yield self._signal(found, kept)
+            taken = table.take(index)
+            if taken is None:
+                continue
+            found = _Found(rule, fingerprint, run, cause, arrival.kept.offset)
+            if taken.opens:
+                yield self._campaign(found, taken.sightings)
+            for kept in taken.new:
+                if self._is_member(rule, kept):
+                    yield self._signal(found, kept)
 
     def _signal(self, found: _Found, kept: KeptSighting) -> Output:
         rule, run = found.rule, found.run
         self.counters[f"rule_hits.{rule.name}.{rule.mode}"] += 1
-        opened_at, closed_at = found.track.span(run.first)
-        sketched = found.track.sketched
         campaign = CampaignEvidence(
-            found.fingerprint, opened_at, closed_at, run.accounts, run.sightings, sketched
+            found.fingerprint,
+            run.opened_at,
+            run.closed_at,
+            run.accounts,
+            run.sightings,
+            run.sketch,
         )
         signal = Signal(
             AccountRef(kept.account, kept.created_at),
@@ -160,7 +190,7 @@ class CorrelateStage:
             self._bundle.digest,
             Evidence(
                 windows=dict.fromkeys(rule.windows, run.accounts),
-                flags=("sketch",) if sketched else (),
+                flags=("sketch",) if run.sketch else (),
                 campaign=campaign,
             ),
         )
@@ -168,7 +198,7 @@ class CorrelateStage:
         value = wire.encode_signal(signal)
         return Output(found.cause, found.trigger, "signals", key, value)
 
-    def _campaign(self, found: _Found, sightings: list[KeptSighting]) -> Output:
+    def _campaign(self, found: _Found, sightings: Sequence[KeptSighting]) -> Output:
         """Report a fingerprint for which a rule holds for the first time."""
         rule, run = found.rule, found.run
         self.counters[f"campaigns.{rule.name}.{rule.mode}"] += 1
@@ -186,7 +216,7 @@ class CorrelateStage:
             opened_at=min(kept.time for kept in sightings),
             accounts=run.accounts,
             sightings=run.sightings,
-            sketch=found.track.sketched,
+            sketch=run.sketch,
             members=tuple(accounts[:MAX_MEMBERS]),
             posts=tuple(posts),
             bundle=self._bundle.digest,
@@ -201,12 +231,14 @@ class CorrelateStage:
         if verdict is None:
             if len(remembered) >= MAX_REMEMBERED:
                 remembered.clear()
-            activation = campaign_activation(
-                self._bundle, str(rule.of), self._bundle.run_ms(rule), accounts, sightings
-            )
-            verdict = self._is_true(rule, rule.when.evaluate(activation))
+            verdict = self._is_true(rule, self._evaluate(rule, accounts, sightings))
             remembered[accounts, sightings] = verdict
         return verdict
+
+    def _evaluate(self, rule: Rule, accounts: int, sightings: int) -> Verdict:
+        over_ms = self._bundle.run_ms(rule)
+        activation = campaign_activation(self._bundle, str(rule.of), over_ms, accounts, sightings)
+        return rule.when.evaluate(activation)
 
     def _is_member(self, rule: Rule, kept: KeptSighting) -> bool:
         if rule.members is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from fastpath.spec import MAX_TIME_MS, MIN_TIME_MS
 from worker.domain.action import Action
 from worker.domain.campaign import Campaign
 from worker.domain.dead_letter import Reason
@@ -37,9 +38,6 @@ from worker.domain.signal import (
 
 MAX_ID_BYTES = 256  # the bound of every id in the input (rule 7 of docs/time-and-identity.md)
 MAX_REASON_BYTES = 4_000  # a person's reason, as UTF-8
-# RFC 3339 has four digits for a year: 0001 to 9999.
-MIN_TIME_MS = -62_135_596_800_000
-MAX_TIME_MS = 253_402_300_799_999
 
 _ACTION_FIELDS = tuple(field.name for field in fields(Action))
 

@@ -324,10 +324,13 @@ ERRORS = Row(
             (Query(rate("weir_json_slow_total", "stage"), "posts"),),
         ),
         Panel(
-            "Late sightings",
-            "Sightings beyond correlate.lateness, not applied.",
+            "Sightings not applied",
+            "Sightings beyond correlate.lateness, or that found correlate.max_sightings kept.",
             "reqps",
-            (Query(rate("weir_late_sightings_total", "stage"), "late"),),
+            (
+                Query(rate("weir_late_sightings_total", "stage"), "late"),
+                Query(rate("weir_refused_sightings_total", "stage"), "refused"),
+            ),
         ),
         Panel(
             "Fast path",
