@@ -5,9 +5,11 @@ Importing fails when a compiled module is missing: there is no silent fallback.
 naming it. BACKEND, ISA and UNICODE_VERSION describe this build for metrics and bug reports.
 """
 
+from fastpath.batches import RecordBatches
 from fastpath.changelog import SLICES
 from fastpath.columns import Columns, Sighting, SightingRecord
 from fastpath.errors import BuildError, CorruptImage
+from fastpath.fingerprints import FingerprintTable
 from fastpath.isa import ISA
 from fastpath.keywords import Keywords
 from fastpath.near import PdqIndex, SimHashIndex
@@ -28,8 +30,10 @@ __all__ = [
     "BuildError",
     "Columns",
     "CorruptImage",
+    "FingerprintTable",
     "Keywords",
     "PdqIndex",
+    "RecordBatches",
     "Screen",
     "ScreenSpec",
     "ScreenState",
