@@ -73,7 +73,7 @@ class Arrival(NamedTuple):
     type: str
     fingerprint: bytes
     kept: KeptSighting
-    runs: tuple[FoundRun, ...]  # by length of run, then rule, then first tick
+    runs: tuple[FoundRun, ...]  # by length of run, rule, first tick; one held run per rule
 
 
 class Taken(NamedTuple):

@@ -9,22 +9,24 @@ cdef enum:
 # --- HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007), integer arithmetic throughout ---------
 
 # alpha * m * m with alpha = 0.7213 / (1 + 1.079 / m), in 2**-32 units.
-cdef uint64_t ALPHA_MM = (7213 * REGISTERS ** 3 << 32) // (10 * (1000 * REGISTERS + 1079))
+cdef uint64_t ALPHA_MM
 cdef uint32_t[REGISTERS + 1] LINEAR  # by empty registers: m * ln(m / empty), rounded
 
 
-def fill_linear():
-    """Tabulate linear counting in decimal arithmetic, which is the same everywhere."""
+def fill_constants(object registers):
+    """Compute the constants with integers and decimals, which are the same everywhere."""
+    global ALPHA_MM
     cdef size_t empty
+    ALPHA_MM = (7213 * registers ** 3 << 32) // (10 * (1000 * registers + 1079))
     with localcontext() as context:
         context.prec = 30
-        size = Decimal(REGISTERS)
+        size = Decimal(registers)
         LINEAR[0] = 0
         for empty in range(1, REGISTERS + 1):
             LINEAR[empty] = int((size * (size / empty).ln()).to_integral_value())
 
 
-fill_linear()
+fill_constants(REGISTERS)
 
 
 cdef bint add_account(
@@ -687,10 +689,14 @@ cdef void note_runs(Table* t, RunGate* gate, Track* track, int64_t tick) noexcep
     cdef uint32_t at = find_run(track, tick - RUN_TICKS + 1), accounts
     cdef FoundAt* found
     cdef Run* run
-    cdef bint held
+    cdef bint held, told = False
     while at < track.count and track.runs[at].first <= tick:
         run = &track.runs[at]
         held = run.held & gate.bit
+        if held and told:
+            at += 1  # the first run that the rule held for tells of the sighting
+            continue
+        told |= held
         accounts = estimate_run(track, at) if track.sketched else run.accounts
         if held or passes(gate, accounts, run.sightings):
             found = &t.found[t.found_count]

@@ -126,8 +126,12 @@ class FingerprintTable:
             for index, gate in enumerate(self._spec.gates):
                 if (gate.type, gate.over_ms) != (seen.type, track.over_ms):
                     continue
+                told = False
                 for run in track.runs_with(seen.time):
                     held = bool(track.held.get(run.first, 0) >> index & 1)
+                    if held and told:
+                        continue  # the first run that the rule held for tells of the sighting
+                    told |= held
                     if held or _passes(gate, run.accounts, run.sightings):
                         span = track.span(run.first)
                         found.append(_Found(index, track, run.first))

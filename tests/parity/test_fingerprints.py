@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastpath import BuildError, CorruptImage
+from fastpath.changelog import pack, unpack
 from fastpath.columns import Sighting
 from fastpath.fingerprints import FingerprintTable
 from fastpath.reference import fingerprints as twin
-from fastpath.spec import FINGERPRINT_TYPES
+from fastpath.spec import FINGERPRINT_TYPES, CampaignGate, FingerprintSpec
 from tests.support.fingerprints import (
+    DAY_MS,
+    GATES,
+    LONG,
     SEEDS,
+    SHORT,
     Judge,
     counts,
     dump,
     feed,
+    gate,
     spec_of,
 )
+from tests.support.stage_inputs import sightings_value
 
 KEYS = {name: bytes([n + 1]) * 8 + bytes([n]) * 7 for n, name in enumerate(FINGERPRINT_TYPES)}
 
@@ -80,3 +90,210 @@ def test_the_table_equals_its_twin_under_any_seed(
         assert each == due
         assert counts(table) == counts(tables[0])
     assert dump(tables[1]) == dump(tables[2])
+
+
+class Log:
+    """Keep what a table writes as its state topic would, and restore copies from it."""
+
+    def __init__(self, table: FingerprintTable) -> None:
+        self.table = table
+        self.records: list[tuple[int | None, int, bytes]] = []  # slice, stream time, entries
+        self.merged: dict[bytes, bytes] = {}
+
+    def commit(self, slices: Sequence[int] = ()) -> None:
+        entries = self.table.changes()
+        self.records.append((None, self.table.stream_time, entries))
+        for slice_ in slices:
+            snapshot = self.table.snapshot(slice_)
+            self.records.append((slice_, self.table.stream_time, snapshot))
+
+    def restored(self, spec: FingerprintSpec, seed: bytes) -> FingerprintTable:
+        """Restore a copy; slices whose later snapshot is there need nothing before it."""
+        newest = {slice_: at for at, (slice_, _, _) in enumerate(self.records)}
+        copy = FingerprintTable(spec, seed)
+        for at, (slice_, time, entries) in enumerate(self.records):
+            if slice_ is None:
+                kept = [
+                    entry
+                    for entry in unpack(entries)
+                    if newest.get(entry.key[0], -1) < at  # compaction may have left it out
+                ]
+                copy.restore(time, pack(kept))
+            elif newest[slice_] == at:
+                copy.clear(slice_)
+                copy.restore(time, entries)
+        return copy
+
+
+USED_SLICES = sorted({key[8] for key in KEYS.values()})
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    streams(),
+    st.lists(st.lists(st.sampled_from(USED_SLICES), max_size=2), min_size=13, max_size=13),
+    st.integers(0, 12),
+    st.integers(0, 30),
+    st.sampled_from([7, 60, 10**6]),
+)
+def test_a_copy_from_the_changelog_goes_on_as_if_never_stopped(
+    records: list[Sequence[Sighting]], snapshots: list[list[int]], stop: int, least: int, cap: int
+) -> None:
+    spec = spec_of(max_sightings=cap)
+    judge = Judge(spec, least)
+    table = FingerprintTable(spec, SEEDS[0])
+    log = Log(table)
+    log.commit()
+    for offset, record in enumerate(records[:stop]):
+        feed(table, judge, [(offset, record)])
+        log.commit(snapshots[offset])
+    copy = log.restored(spec, SEEDS[1])
+    assert dump(copy) == dump(table)
+    assert copy.changes() == b""
+    refused = table.refused
+    for offset, record in enumerate(records[stop:], stop):
+        due = feed(table, judge, [(offset, record)])
+        assert feed(copy, judge, [(offset, record)]) == due
+        assert dump(copy) == dump(table)
+        assert copy.refused == table.refused - refused
+    log.commit()
+    assert dump(log.restored(spec, SEEDS[1])) == dump(table)
+
+
+def test_the_first_drain_writes_all_that_there_is() -> None:
+    records = [(n, [sighting("text", n % 3, n, 0, 10 * n)]) for n in range(30)]
+    late, early = (FingerprintTable(spec_of(), seed) for seed in SEEDS)
+    assert early.changes() == b""
+    for table in (late, early):
+        feed(table, Judge(spec_of()), records)
+    whole = {entry.key: entry for entry in unpack(late.changes())}
+    assert whole == {entry.key: entry for entry in unpack(early.changes())}
+    assert len(whole) == 30 + 3  # sightings, and marks of three fingerprints
+    assert late.changes() == early.changes() == b""
+
+
+def brought_out(told: list[Any], gates: Sequence[CampaignGate]) -> list[tuple[object, ...]]:
+    return [
+        (gates[run.gate].identity, each.arrival.type, each.arrival.fingerprint, *kept[:5])
+        for each in told
+        for run, taken in zip(each.arrival.runs, each.taken, strict=True)
+        if taken is not None
+        for kept in taken.new
+    ]
+
+
+OTHERS = (
+    gate("other", "text", LONG, (2, 0)),
+    GATES[1],  # the same rule at another place among the rules
+    gate("alone", "device", DAY_MS, (1, 0)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(sightings, min_size=1, max_size=8), min_size=3, max_size=9))
+def test_a_restart_on_another_bundle_and_back_brings_nothing_out_twice(
+    records: list[list[Sighting]],
+) -> None:
+    """Nothing retires here: what a rule has brought out, it never does again, whoever runs it."""
+    specs = [
+        spec_of(gates, lateness_ms=10**7, exact_sightings=4_096) for gates in (GATES, OTHERS, GATES)
+    ]
+    table = FingerprintTable(specs[0], SEEDS[0])
+    log = Log(table)
+    log.commit()
+    found: list[tuple[object, ...]] = []
+    third = len(records) // 3
+    for turn, spec in enumerate(specs):
+        if turn > 0:
+            log.table = table = log.restored(spec, SEEDS[turn % 2])
+        part = records[third * turn : third * (turn + 1)]
+        told = feed(table, Judge(spec), list(enumerate(part, third * turn)))
+        found += brought_out(told, spec.gates)
+        log.commit(USED_SLICES[: turn + 1])
+    assert len(found) == len(set(found))
+
+
+def test_marks_of_a_rule_outlive_a_bundle_that_lacks_it() -> None:
+    first = [sighting("text", 0, n, 0, 100 * n) for n in range(3)]
+    table = FingerprintTable(spec_of(), SEEDS[0])
+    told = feed(table, Judge(spec_of()), [(0, first)])
+    assert {run.gate for each in told for run in each.arrival.runs} == {0}
+    log = Log(table)
+    log.commit()
+    without = spec_of((gate("new", "text", LONG, (3, 0)),))
+    log.table = FingerprintTable(without, SEEDS[1])
+    log.table = table = log.restored(without, SEEDS[1])
+    told = feed(table, Judge(without), [(1, [sighting("text", 0, 7, 0, 400)])])
+    assert len(brought_out(told, without.gates)) == 4  # the new rule takes all it finds
+    log.commit(USED_SLICES)
+    back = log.restored(spec_of(), SEEDS[0])
+    told = feed(back, Judge(spec_of()), [(2, [sighting("text", 0, 8, 0, 500)])])
+    pairs = [key[5] for key in brought_out(told, GATES) if key[0] == GATES[0].identity]
+    assert pairs == ["p0"] * 2  # u7 and u8; u0 to u2 were brought out before the first stop
+
+
+def test_a_dense_fingerprint_writes_what_changed_and_no_more() -> None:
+    table = FingerprintTable(spec_of(exact_sightings=4_096), SEEDS[0])
+    crowd = [sighting("text", 0, n, n, n) for n in range(2_000)]
+    judge = Judge(spec_of(), 10**9)
+    table.changes()
+    feed(table, judge, [(0, crowd[:1_999])])
+    table.changes()
+    feed(table, judge, [(1, crowd[1_999:])])
+    assert len(unpack(table.changes())) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 17, 40, -1])
+def test_malformed_state_is_refused(cut: int) -> None:
+    table = FingerprintTable(spec_of(), SEEDS[0])
+    feed(table, Judge(spec_of()), [(0, [sighting("text", 0, n, 0, n) for n in range(3)])])
+    entries = table.changes()
+    with pytest.raises(CorruptImage):
+        FingerprintTable(spec_of(), SEEDS[0]).restore(0, entries[:cut])
+    (first, *_) = unpack(entries)
+    with pytest.raises(CorruptImage):
+        FingerprintTable(spec_of(), SEEDS[0]).restore(
+            0, pack([first._replace(value=first.value[:cut])])
+        )
+
+
+def test_a_record_that_does_not_unpack_changes_nothing() -> None:
+    table = FingerprintTable(spec_of(), SEEDS[0])
+    good = sightings_value([sighting("text", 0, n, 0, n) for n in range(3)])
+    for bad in (b"", good[:-1], good + b"\0", good.replace(b"WEIS", b"WEIT")):
+        with pytest.raises(CorruptImage):
+            table.begin(bad, 0)
+        assert table.advance() is None
+    assert counts(table)[:4] == (0, 0, 0, 0)
+    with pytest.raises(IndexError):
+        table.take(0)
+
+
+def test_limits_are_checked_at_build() -> None:
+    many = [gate(f"r{n}", "text", SHORT, (2, 0)) for n in range(65)]
+    with pytest.raises(BuildError, match="campaign rules of one type"):
+        FingerprintTable(spec_of(many), SEEDS[0])
+    with pytest.raises(BuildError, match="placement seed"):
+        FingerprintTable(spec_of(), b"short")
+    with pytest.raises(BuildError, match="each once"):
+        FingerprintTable(spec_of([GATES[0], GATES[0]]), SEEDS[0])
+    with pytest.raises(BuildError, match="deployment key"):
+        FingerprintTable(spec_of(deployment_key=b"k" * 65), SEEDS[0])
+
+
+@pytest.mark.parametrize("order", ["rising", "falling", "mixed"])
+def test_past_the_cap_of_the_core_everything_equals_the_twin(order: str) -> None:
+    """Go through 4,096 sightings of one fingerprint, retire them, and begin again."""
+    rng = random.Random(5)
+    crowd = [sighting("text", 0, rng.randrange(900), n, n) for n in range(4_300)]
+    if order == "falling":
+        crowd.reverse()
+    if order == "mixed":
+        rng.shuffle(crowd)
+    later = [sighting("text", 0, n, 0, 10**6 + n) for n in range(40)]
+    spec = spec_of(exact_sightings=4_096, gates=(gate("few", "text", SHORT, (890, 0)),))
+    tables = [twin.FingerprintTable(spec), FingerprintTable(spec, SEEDS[0])]
+    records = [(n, crowd[n * 100 : n * 100 + 100]) for n in range(43)]
+    due, found = (feed(table, Judge(spec), [*records, (99, later)]) for table in tables)
+    assert found == due
+    assert any(run.sketch for each in found for run in each.arrival.runs)

@@ -34,7 +34,7 @@ GATES = (
 
 def spec_of(gates: Sequence[CampaignGate] = GATES, **changes: Any) -> FingerprintSpec:
     values = {"lateness_ms": 20_000, "deployment_key": KEY, "exact_sightings": 24, **changes}
-    return FingerprintSpec(tuple(gates), **values)
+    return FingerprintSpec(tuple(values.pop("gates", gates)), **values)
 
 
 class Told(NamedTuple):
