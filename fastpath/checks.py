@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastpath.errors import BuildError
-from fastpath.spec import FLAGS, MIN_OVER_MS, REJECT_REASONS, TICKS, Atom, Gate, ScreenSpec
+from fastpath.spec import (
+    FLAGS,
+    MIN_OVER_MS,
+    REJECT_REASONS,
+    SLOW_CAUSES,
+    TICKS,
+    Atom,
+    Gate,
+    ScreenSpec,
+)
 
 MAX_GATE_DEPTH = 64  # nesting of one gate; a rule written by people stays below ten
 MAX_GATES = 4_096  # rules `on: post` of one bundle
@@ -109,12 +118,13 @@ def counter_names(spec: ScreenSpec) -> list[str]:
     """Return the names of a screen's counters, the same for both backends.
 
     records = posts + deletes + rejects; match.<list> and hit.<list> count posts, not rows; late
-    equals flag.late. slow_posts counts what left the fast path: the twin, which judges every
-    post so, leaves it 0.
+    equals flag.late. slow_posts and slow.<cause> count what left the fast path: the twin, which
+    judges every post so, leaves them 0.
     """
     return [
         *("records", "posts", "deletes", "rejects", "slow_posts", "flagged", "sightings", "late"),
         *(f"reject.{reason}" for reason in REJECT_REASONS),
+        *(f"slow.{cause}" for cause in SLOW_CAUSES),
         *(f"flag.{name}" for name in FLAGS),
         *(f"gate.{bit}" for bit in range(len(spec.gates))),
         *(f"match.{held.name}" for held in spec.keyword_lists),

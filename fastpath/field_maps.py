@@ -271,7 +271,11 @@ def load_field_map(
         raise BuildError("preset", ", ".join(PRESETS), repr(preset), _nearest(preset, PRESETS))
     if preset == "generic" and not overrides:
         return None
-    written = {**PRESETS[preset], **(overrides or {})}
+    return build_field_map(preset, {**PRESETS[preset], **(overrides or {})})
+
+
+def build_field_map(preset: str, written: Mapping[str, Sequence[str]]) -> FieldMap:
+    """Build a map of all its targets; `preset` names the form of its events. Raises BuildError."""
     for target in written:
         if target not in TARGETS and not (target.startswith("scores.") and len(target) > 7):
             limit = ", ".join(TARGETS) + ", scores.<name>"

@@ -1,20 +1,22 @@
 # Strings, numbers and skipped values of strict JSON (RFC 8259). Included by posts.pyx.
+# Positions are offsets into the document; a function returns the one behind what it read, 0 where
+# it gave up. json_index.h has found the quotes and has checked what stands between them.
 
 cdef struct Reader:
-    const uint8_t* at
-    const uint8_t* end
-    Bump* bump
-    bint trusted
-    int failed  # READ_SLOW or READ_NO_MEMORY once something gave up
-
-
-cdef struct Literal:  # a JSON string before decoding
     const uint8_t* data
     size_t size
-    bint escaped
+    const uint32_t* quote  # the next one that was not passed; UINT32_MAX behind the last
+    const uint64_t* escapes  # NULL where there is none
+    const Program* program
+    const ScoreNames* names
+    Post* out
+    Bump* bump
+    Value* values  # free ones, zeroed when taken
+    size_t values_left
+    size_t values_taken
+    bint trusted
+    int failed  # READ_NO_MEMORY or a cause once something gave up
 
-
-# --- Bytes ---------------------------------------------------------------------------------------
 
 cdef inline uint64_t load8(const uint8_t* at) noexcept nogil:
     cdef uint64_t value
@@ -22,176 +24,66 @@ cdef inline uint64_t load8(const uint8_t* at) noexcept nogil:
     return value
 
 
-cdef bint is_utf8(const uint8_t* at, size_t size) noexcept nogil:
-    """Check well-formed UTF-8 (The Unicode Standard, table 3-7)."""
-    cdef const uint8_t* end = at + size
-    cdef uint8_t c, low, high
-    cdef int more
-    while at < end:
-        while end - at >= 8 and (load8(at) & <uint64_t>0x8080808080808080) == 0:
-            at += 8
-        if at == end:
-            return True
-        c = at[0]
-        at += 1
-        if c < 0x80:
-            continue
-        low = 0x80
-        high = 0xBF
-        if c >= 0xC2 and c <= 0xDF:
-            more = 1
-        elif c >= 0xE0 and c <= 0xEF:
-            more = 2
-            if c == 0xE0:
-                low = 0xA0
-            elif c == 0xED:
-                high = 0x9F
-        elif c >= 0xF0 and c <= 0xF4:
-            more = 3
-            if c == 0xF0:
-                low = 0x90
-            elif c == 0xF4:
-                high = 0x8F
-        else:
-            return False
-        if end - at < more or at[0] < low or at[0] > high:
-            return False
-        if more > 1 and (at[1] & 0xC0) != 0x80:
-            return False
-        if more > 2 and (at[2] & 0xC0) != 0x80:
-            return False
-        at += more
-    return True
+cdef inline size_t give_up(Reader* r, int cause) noexcept nogil:
+    if r.failed == READ_OK:
+        r.failed = cause
+    return 0
 
 
-cdef inline bint slow(Reader* r) noexcept nogil:
-    r.failed = READ_SLOW
+cdef inline bint refuse(Reader* r, int cause) noexcept nogil:
+    give_up(r, cause)
     return False
 
 
-cdef inline void skip_space(Reader* r) noexcept nogil:
-    while r.at < r.end and (
-        r.at[0] == 0x20 or r.at[0] == 0x0A or r.at[0] == 0x0D or r.at[0] == 0x09
+cdef inline size_t skip_space(const Reader* r, size_t pos) noexcept nogil:
+    while pos < r.size and (
+        r.data[pos] == 0x20 or r.data[pos] == 0x0A or r.data[pos] == 0x0D or r.data[pos] == 0x09
     ):
-        r.at += 1
+        pos += 1
+    return pos
 
 
-cdef inline uint8_t peek(Reader* r) noexcept nogil:
-    """Return the next byte that is no white space, 0 at the end."""
-    skip_space(r)
-    return r.at[0] if r.at < r.end else 0
+cdef inline uint8_t byte_at(const Reader* r, size_t pos) noexcept nogil:
+    return r.data[pos] if pos < r.size else 0
 
 
-cdef inline bint take(Reader* r, uint8_t c) noexcept nogil:
-    if peek(r) != c:
-        return slow(r)
-    r.at += 1
-    return True
-
-
-cdef inline bint take_word(Reader* r, const char* word, size_t size) noexcept nogil:
-    if <size_t>(r.end - r.at) < size or memcmp(r.at, word, size) != 0:
-        return slow(r)
-    r.at += size
-    return True
-
-
-cdef inline bint at_null(Reader* r) noexcept nogil:
-    """Take a null if one stands here; a broken one fails the reader."""
-    return peek(r) == 0x6E and take_word(r, b"null", 4)
+cdef inline size_t word_end(Reader* r, size_t pos, const char* word, size_t size) noexcept nogil:
+    if r.size - pos < size or memcmp(r.data + pos, word, size) != 0:
+        return give_up(r, READ_SYNTAX)
+    return pos + size
 
 
 # --- Strings -------------------------------------------------------------------------------------
 
-cdef inline int hex_digit(uint8_t c) noexcept nogil:
-    if c >= 0x30 and c <= 0x39:
-        return c - 0x30
-    c |= 0x20
-    return c - 0x57 if c >= 0x61 and c <= 0x66 else -1
-
-
-cdef inline int hex4(const uint8_t* at, size_t left) noexcept nogil:
-    """Return the value of four hex digits, -1 where they are not."""
-    cdef int value = 0, digit, i
-    if left < 4:
-        return -1
-    for i in range(4):
-        digit = hex_digit(at[i])
-        if digit < 0:
-            return -1
-        value = value * 16 + digit
-    return value
-
-
-cdef bint check_escape(Reader* r) noexcept nogil:
-    """Step over one escape; r.at stands on the backslash. Lone surrogates are slow."""
-    cdef size_t left = <size_t>(r.end - r.at)
-    cdef int unit, low
-    cdef uint8_t c
-    if left < 2:
-        return slow(r)
-    c = r.at[1]
-    if c != 0x75:
-        if (
-            c != 0x22 and c != 0x5C and c != 0x2F and c != 0x62 and c != 0x66 and c != 0x6E
-            and c != 0x72 and c != 0x74
-        ):
-            return slow(r)
-        r.at += 2
-        return True
-    unit = hex4(r.at + 2, left - 2)
-    if unit < 0 or (unit >= 0xDC00 and unit <= 0xDFFF):
-        return slow(r)
-    r.at += 6
-    if unit < 0xD800 or unit > 0xDBFF:
-        return True
-    left -= 6
-    if left < 6 or r.at[0] != 0x5C or r.at[1] != 0x75:
-        return slow(r)
-    low = hex4(r.at + 2, left - 2)
-    if low < 0xDC00 or low > 0xDFFF:
-        return slow(r)
-    r.at += 6
-    return True
-
-
-cdef bint read_string(Reader* r, Literal* out) noexcept nogil:
-    """Step over a string and remember where it lies; its escapes are checked."""
-    cdef uint64_t word, quote, back, control
-    cdef uint64_t ones = <uint64_t>0x0101010101010101, tops = <uint64_t>0x8080808080808080
-    cdef uint8_t c
-    if not take(r, 0x22):
+cdef bint any_escape(const Reader* r, size_t start, size_t end) noexcept nogil:
+    """Say whether an escape begins in these bytes of the document."""
+    cdef size_t word = start >> 6, last
+    cdef uint64_t bits
+    if r.escapes == NULL or start == end:
         return False
-    out.data = r.at
-    out.escaped = False
-    while True:
-        while r.end - r.at >= 8:
-            word = load8(r.at)
-            quote = word ^ (ones * 0x22)
-            back = word ^ (ones * 0x5C)
-            control = (
-                ((quote - ones) & ~quote) | ((back - ones) & ~back)
-                | ((word - ones * 0x20) & ~word)
-            ) & tops
-            if control != 0:
-                r.at += __builtin_ctzll(control) >> 3
-                break
-            r.at += 8
-        if r.at >= r.end:
-            return slow(r)
-        c = r.at[0]
-        if c == 0x22:
-            out.size = <size_t>(r.at - out.data)
-            r.at += 1
+    last = (end - 1) >> 6
+    bits = r.escapes[word] & (~<uint64_t>0 << (start & 63))
+    while word < last:
+        if bits != 0:
             return True
-        if c == 0x5C:
-            out.escaped = True
-            if not check_escape(r):
-                return False
-        elif c < 0x20:
-            return slow(r)
-        else:
-            r.at += 1
+        word += 1
+        bits = r.escapes[word]
+    return (bits & (~<uint64_t>0 >> (63 - ((end - 1) & 63)))) != 0
+
+
+cdef inline size_t next_escape(const Reader* r, size_t start, size_t end) noexcept nogil:
+    """Return where the next escape begins, `end` if there is none before it."""
+    cdef size_t word = start >> 6
+    cdef uint64_t bits
+    if start >= end:
+        return end
+    bits = r.escapes[word] & (~<uint64_t>0 << (start & 63))
+    while bits == 0:
+        word += 1
+        if word << 6 >= end:
+            return end
+        bits = r.escapes[word]
+    return min(end, (word << 6) + <size_t>__builtin_ctzll(bits))
 
 
 cdef inline size_t put_utf8(uint8_t* out, uint32_t code_point) noexcept nogil:
@@ -233,50 +125,46 @@ cdef size_t decode_escape(const uint8_t* at, uint8_t* out, size_t* written) noex
         out[0] = plain_escape(at[1])
         written[0] = 1
         return 2
-    unit = <uint32_t>hex4(at + 2, 4)
+    unit = <uint32_t>json_hex4(at + 2, 4)
     if unit < 0xD800 or unit > 0xDBFF:
         written[0] = put_utf8(out, unit)
         return 6
-    unit = 0x10000 + ((unit - 0xD800) << 10) + (<uint32_t>hex4(at + 8, 4) - 0xDC00)
+    unit = 0x10000 + ((unit - 0xD800) << 10) + (<uint32_t>json_hex4(at + 8, 4) - 0xDC00)
     written[0] = put_utf8(out, unit)
     return 12
 
 
-cdef bint decode(Reader* r, const Literal* literal, Text* out) noexcept nogil:
-    """Give the decoded bytes of a string; they lie in the record where nothing was escaped."""
-    cdef uint8_t* buffer
-    cdef size_t i = 0, n = 0, written
-    out.data = literal.data
-    out.size = literal.size
-    if not literal.escaped:
-        return True
-    buffer = <uint8_t*>bump_alloc(r.bump, literal.size)
+cdef uint8_t* take_bytes(Reader* r, size_t size) noexcept nogil:
+    cdef uint8_t* buffer = <uint8_t*>bump_alloc(r.bump, size)
     if buffer == NULL:
         r.failed = READ_NO_MEMORY
+    return buffer
+
+
+cdef bint decode(Reader* r, const Value* value, Text* out) noexcept nogil:
+    """Give the decoded bytes of a string; they lie in the record where nothing was escaped."""
+    cdef uint8_t* buffer
+    cdef size_t at, end, stop, n = 0, written
+    out.data = value.data
+    out.size = value.size
+    if not value.marks & VALUE_ESCAPED:
+        return True
+    buffer = take_bytes(r, value.size)
+    if buffer == NULL:
         return False
-    while i < literal.size:
-        if literal.data[i] != 0x5C:
-            buffer[n] = literal.data[i]
-            i += 1
-            n += 1
-        else:
-            i += decode_escape(literal.data + i, buffer + n, &written)
+    at = <size_t>(value.data - r.data)
+    end = at + value.size
+    while at < end:
+        stop = next_escape(r, at, end)
+        memcpy(buffer + n, r.data + at, stop - at)
+        n += stop - at
+        at = stop
+        if at < end:
+            at += decode_escape(r.data + at, buffer + n, &written)
             n += written
     out.data = buffer
     out.size = n
     return True
-
-
-cdef bint read_text(Reader* r, Text* out) noexcept nogil:
-    cdef Literal literal
-    return read_string(r, &literal) and decode(r, &literal, out)
-
-
-cdef bint read_id(Reader* r, Text* out) noexcept nogil:
-    """Read an id of 1 to 256 bytes."""
-    if not read_text(r, out):
-        return False
-    return True if 1 <= out.size <= ID_BYTES else slow(r)
 
 
 cdef bint show_nuls(Reader* r, Text* text) noexcept nogil:
@@ -284,13 +172,11 @@ cdef bint show_nuls(Reader* r, Text* text) noexcept nogil:
     cdef size_t i, n = 0, nuls = 0
     cdef uint8_t* buffer
     for i in range(text.size):
-        if text.data[i] == 0:
-            nuls += 1
+        nuls += text.data[i] == 0
     if nuls == 0:
         return True
-    buffer = <uint8_t*>bump_alloc(r.bump, text.size + 2 * nuls)
+    buffer = take_bytes(r, text.size + 2 * nuls)
     if buffer == NULL:
-        r.failed = READ_NO_MEMORY
         return False
     for i in range(text.size):
         if text.data[i] == 0:
@@ -303,129 +189,163 @@ cdef bint show_nuls(Reader* r, Text* text) noexcept nogil:
     return True
 
 
-cdef bint read_post_text(Reader* r, Text* out) noexcept nogil:
-    cdef Literal literal
-    if not read_string(r, &literal) or not decode(r, &literal, out):
-        return False
-    if out.size > TEXT_BYTES:
-        return slow(r)
-    return show_nuls(r, out) if literal.escaped else True
-
-
 # --- Numbers -------------------------------------------------------------------------------------
 
-cdef inline size_t digits(Reader* r) noexcept nogil:
-    cdef const uint8_t* start = r.at
-    while r.at < r.end and r.at[0] >= 0x30 and r.at[0] <= 0x39:
-        r.at += 1
-    return <size_t>(r.at - start)
+cdef inline size_t digits_end(const Reader* r, size_t pos) noexcept nogil:
+    while pos < r.size and <uint8_t>(r.data[pos] - 0x30) < 10:
+        pos += 1
+    return pos
 
 
-cdef bint read_number(Reader* r, Literal* out) noexcept nogil:
-    """Step over a number by the grammar; long ones, and exponents of foreign posts, are slow."""
-    cdef size_t whole
-    skip_space(r)
-    out.data = r.at
-    out.escaped = False  # here: has a fraction or exponent
-    if r.at < r.end and r.at[0] == 0x2D:
-        r.at += 1
-    whole = digits(r)
-    if whole == 0 or (whole > 1 and (r.at - whole)[0] == 0x30):
-        return slow(r)
-    if r.at < r.end and r.at[0] == 0x2E:
-        out.escaped = True
-        r.at += 1
-        if digits(r) == 0:
-            return slow(r)
-    if r.at < r.end and (r.at[0] | 0x20) == 0x65:
-        if not r.trusted:
-            return slow(r)
-        out.escaped = True
-        r.at += 1
-        if r.at < r.end and (r.at[0] == 0x2B or r.at[0] == 0x2D):
-            r.at += 1
-        if digits(r) == 0:
-            return slow(r)
-    out.size = <size_t>(r.at - out.data)
-    return True if out.size <= MAX_NUMBER_BYTES else slow(r)
+cdef size_t number_end(Reader* r, size_t pos, bint* real) noexcept nogil:
+    """Step over a number by the grammar; long literals and large exponents are slow."""
+    cdef size_t start = pos, first
+    cdef uint8_t c
+    real[0] = False
+    if byte_at(r, pos) == 0x2D:
+        pos += 1
+    first = pos
+    pos = digits_end(r, pos)
+    if pos == first or (pos - first > 1 and r.data[first] == 0x30):
+        return give_up(r, READ_SYNTAX)
+    c = byte_at(r, pos)
+    if c == 0x2E:
+        real[0] = True
+        first = pos + 1
+        pos = digits_end(r, first)
+        if pos == first:
+            return give_up(r, READ_SYNTAX)
+        c = byte_at(r, pos)
+    if c | 0x20 == 0x65:
+        real[0] = True
+        pos += 1
+        if byte_at(r, pos) == 0x2B or byte_at(r, pos) == 0x2D:
+            pos += 1
+        first = pos
+        pos = digits_end(r, pos)
+        if pos == first:
+            return give_up(r, READ_SYNTAX)
+        if pos - first > 2 and not r.trusted:  # may be no double at all
+            return give_up(r, READ_NUMBER)
+    return pos if pos - start <= MAX_NUMBER_BYTES else give_up(r, READ_NUMBER)
 
 
-cdef bint read_whole(Reader* r, int64_t highest, int64_t* out) noexcept nogil:
-    """Read an integer from 0 to `highest`."""
-    cdef Literal literal
-    cdef uint64_t value = 0
+cdef bint whole_of(const Value* value, int64_t* out) noexcept nogil:
+    """Read an integer of at most 63 bits and a sign; false for any other value."""
+    cdef bint negative
     cdef size_t i
-    if not read_number(r, &literal):
+    cdef uint64_t whole = 0
+    if value.kind != VALUE_NUMBER or value.marks & VALUE_REAL:
         return False
-    if literal.escaped or literal.size > 19 or literal.data[0] == 0x2D:
-        return slow(r)
-    for i in range(literal.size):
-        value = value * 10 + (literal.data[i] - 0x30)
-    if value > <uint64_t>highest:
-        return slow(r)
-    out[0] = <int64_t>value
-    return True
+    negative = value.data[0] == 0x2D
+    if value.size - negative > 19:
+        return False
+    for i in range(negative, value.size):
+        whole = whole * 10 + (value.data[i] - 0x30)
+    out[0] = -<int64_t>whole if negative else <int64_t>whole
+    return whole <= <uint64_t>INT64_MAX
 
 
-cdef bint read_double(Reader* r, double* out) noexcept nogil:
+cdef bint double_of(Reader* r, const Value* value, double* out) noexcept nogil:
     """Read a number as the nearest double (strtod of the C locale rounds correctly)."""
-    cdef Literal literal
     cdef char[48] buffer
-    if not read_number(r, &literal):
-        return False
-    memcpy(buffer, literal.data, literal.size)
-    buffer[literal.size] = 0
+    if value.kind != VALUE_NUMBER:
+        return refuse(r, READ_TYPE)
+    memcpy(buffer, value.data, value.size)
+    buffer[value.size] = 0
     out[0] = strtod_l(buffer, NULL, C_LOCALE)
-    return True if isfinite(out[0]) else slow(r)
+    return True if isfinite(out[0]) else refuse(r, READ_NUMBER)
 
 
 # --- Values that nobody reads --------------------------------------------------------------------
 
-cdef bint skip_value(Reader* r, int depth) noexcept nogil:
-    """Step over any value with full grammar checks."""
-    cdef Literal literal
-    cdef uint8_t c = peek(r)
+cdef size_t skip_value(Reader* r, size_t pos, int depth) noexcept nogil:
+    """Step over any value with full grammar checks; `pos` stands on its first byte."""
+    cdef uint8_t c = byte_at(r, pos)
+    cdef bint real
     if c == 0x22:
-        return read_string(r, &literal)
+        pos = r.quote[1] + 1
+        r.quote += 2
+        return pos
     if c == 0x7B:
-        return skip_object(r, depth + 1)
+        return skip_object(r, pos + 1, depth + 1)
     if c == 0x5B:
-        return skip_array(r, depth + 1)
+        return skip_array(r, pos + 1, depth + 1, NULL)
     if c == 0x74:
-        return take_word(r, b"true", 4)
+        return word_end(r, pos, b"true", 4)
     if c == 0x66:
-        return take_word(r, b"false", 5)
+        return word_end(r, pos, b"false", 5)
     if c == 0x6E:
-        return take_word(r, b"null", 4)
-    return read_number(r, &literal)
+        return word_end(r, pos, b"null", 4)
+    return number_end(r, pos, &real)
 
 
-cdef bint skip_array(Reader* r, int depth) noexcept nogil:
-    if depth > MAX_NESTING or not take(r, 0x5B):
-        return slow(r)
-    if peek(r) == 0x5D:
-        r.at += 1
-        return True
-    while skip_value(r, depth):
-        if peek(r) == 0x5D:
-            r.at += 1
-            return True
-        if not take(r, 0x2C):
-            return False
-    return False
+cdef inline size_t value_start(Reader* r, size_t pos) noexcept nogil:
+    """Step over the colon at `pos` and white space around it."""
+    if byte_at(r, pos) != 0x3A:
+        pos = skip_space(r, pos)
+        if byte_at(r, pos) != 0x3A:
+            return give_up(r, READ_SYNTAX)
+    pos += 1
+    return pos if byte_at(r, pos) > 0x20 else skip_space(r, pos)
 
 
-cdef bint skip_object(Reader* r, int depth) noexcept nogil:
-    cdef Literal key
-    if depth > MAX_NESTING or not take(r, 0x7B):
-        return slow(r)
-    if peek(r) == 0x7D:
-        r.at += 1
-        return True
-    while read_string(r, &key) and take(r, 0x3A) and skip_value(r, depth):
-        if peek(r) == 0x7D:
-            r.at += 1
-            return True
-        if not take(r, 0x2C):
-            return False
-    return False
+cdef inline size_t next_item(Reader* r, size_t pos, uint8_t closing, bint* done) noexcept nogil:
+    """Step over the comma or the closing bracket at `pos`, and white space around it."""
+    cdef uint8_t c = byte_at(r, pos)
+    if c <= 0x20:
+        pos = skip_space(r, pos)
+        c = byte_at(r, pos)
+    if c == 0x2C:
+        pos += 1
+        return pos if byte_at(r, pos) > 0x20 else skip_space(r, pos)
+    if c != closing:
+        return give_up(r, READ_SYNTAX)
+    done[0] = True
+    return pos + 1
+
+
+cdef size_t skip_array(Reader* r, size_t pos, int depth, uint32_t* count) noexcept nogil:
+    """Step over an array, `pos` behind its bracket; count its elements where asked."""
+    cdef bint done = False
+    cdef uint32_t n = 0
+    if depth > MAX_NESTING:
+        return give_up(r, READ_NESTING)
+    pos = skip_space(r, pos)
+    if byte_at(r, pos) == 0x5D:
+        return pos + 1
+    while not done:
+        pos = skip_value(r, pos, depth)
+        if pos == 0:
+            return 0
+        n += 1
+        pos = next_item(r, pos, 0x5D, &done)
+        if pos == 0:
+            return 0
+    if count != NULL:
+        count[0] = n
+    return pos
+
+
+cdef size_t skip_object(Reader* r, size_t pos, int depth) noexcept nogil:
+    """Step over an object, `pos` behind its brace."""
+    cdef bint done = False
+    if depth > MAX_NESTING:
+        return give_up(r, READ_NESTING)
+    pos = skip_space(r, pos)
+    if byte_at(r, pos) == 0x7D:
+        return pos + 1
+    while not done:
+        if pos != r.quote[0]:
+            return give_up(r, READ_SYNTAX)
+        pos = value_start(r, <size_t>r.quote[1] + 1)
+        if pos == 0:
+            return 0
+        r.quote += 2
+        pos = skip_value(r, pos, depth)
+        if pos == 0:
+            return 0
+        pos = next_item(r, pos, 0x7D, &done)
+        if pos == 0:
+            return 0
+    return pos

@@ -1,6 +1,6 @@
-# Fields of a post, extracted from the bytes of canonical JSON: layout and signatures for screen.
+# Fields of a post, extracted from the bytes of JSON: layout and signatures for screen.
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastpath.arena cimport Bump
 
@@ -8,9 +8,19 @@ cdef enum:
     POST_URLS = 64  # kept of urls[]; all are counted
     POST_MEDIA = 16
 
-    READ_OK = 0
-    READ_SLOW = 1  # slow_path decides whether it is a post at all
     READ_NO_MEMORY = -1
+    READ_OK = 0
+    # Why slow_path decides whether it is a post at all; by place in SLOW_CAUSES.
+    READ_SYNTAX = 1
+    READ_NESTING = 2
+    READ_NUMBER = 3
+    READ_ESCAPED_KEY = 4
+    READ_REPEATED_KEY = 5
+    READ_TYPE = 6
+    READ_INCOMPLETE = 7
+    READ_SIZE = 8
+    READ_MARKUP = 9
+    SLOW_CAUSE_COUNT = 9
 
     OP_CREATE = 0
     OP_EDIT = 1
@@ -49,16 +59,34 @@ cdef struct Post:
     uint32_t url_count
     uint32_t hashtag_count
     uint32_t media_count
-    uint32_t members  # bits of the keys of the document that were met
+    bint has_content  # one of text, media, urls, repost_of stands
     double* scores  # per ScoreNames.names, NaN where absent; NULL where all are
-    Text[64] urls  # min(url_count, POST_URLS)
-    MediumDigests[16] media
+    Text* urls  # min(url_count, POST_URLS)
+    MediumDigests* media  # min(media_count, POST_MEDIA)
 
 
-# Read one record value. `trusted`: it is slow_path's canonical form, keys stand once.
-cdef int read_post(
-    Bump* bump, const ScoreNames* names, const uint8_t* value, size_t size, bint trusted, Post* out
-) noexcept nogil
+cdef struct Program  # the tables of a field map
+cdef struct Value
+
+
+cdef class PostReader:
+    """Read record values by one field map, None for canonical posts. One thread at a time."""
+
+    cdef readonly object field_map
+    cdef object tables  # owns the program
+    cdef const Program* program
+    cdef uint32_t* quotes  # of the document at hand
+    cdef uint64_t* escapes
+    cdef size_t room
+    cdef Value* values
+    cdef int level
+
+    # READ_OK, READ_NO_MEMORY, or a cause. `out` is whole on READ_OK. `trusted`: it is slow_path's
+    # canonical form, whose keys stand once.
+    cdef int read(
+        self, Bump* bump, const ScoreNames* names, const uint8_t* value, size_t size,
+        bint trusted, Post* out
+    ) noexcept nogil
 
 
 # Well-formed UTF-8 (The Unicode Standard, table 3-7).

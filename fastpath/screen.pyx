@@ -20,8 +20,8 @@ from fastpath.hashes cimport (
 )
 from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, make_lanes, scan
 from fastpath.posts cimport (
-    OP_DELETE, POST_MEDIA, POST_URLS, READ_NO_MEMORY, READ_OK, READ_SLOW, MediumDigests, Post,
-    ScoreNames, Text, read_post,
+    OP_DELETE, POST_MEDIA, POST_URLS, READ_NO_MEMORY, READ_OK, READ_SIZE, READ_SYNTAX,
+    SLOW_CAUSE_COUNT, MediumDigests, Post, PostReader, ScoreNames, Text,
 )
 from fastpath.records cimport BatchView, PackedEntry, RecordRef, SightingPacker
 from fastpath.text cimport (
@@ -88,6 +88,7 @@ cdef enum:
     COUNT_SIGHTINGS = 6
     COUNT_LATE = 7
     COUNT_FIXED = 8
+    COUNT_SLOW_CAUSES = 16  # after the reject reasons; a cause is at its code less one
 
 cdef int64_t MAX_TIME = 253402300799999
 
@@ -152,6 +153,8 @@ cdef class Screen:
 
     cdef readonly object spec
     cdef object field_map
+    cdef PostReader reader  # by the field map
+    cdef PostReader canonical_reader
     cdef Keywords keywords
     cdef Scanner scanner
     cdef ExactLists lists
@@ -182,6 +185,8 @@ cdef class Screen:
         check_spec(spec)
         self.spec = spec
         self.field_map = load_field_map(spec.preset, spec.field_map)
+        self.reader = PostReader(self.field_map)
+        self.canonical_reader = PostReader()
         self.keywords = Keywords(spec.keyword_lists)
         self.scanner = Scanner(self.keywords)
         deployment_key = spec.deployment_key
@@ -274,12 +279,11 @@ cdef class Screen:
         self, BatchView view, Py_ssize_t start, size_t count, AccountWindows windows, list rows
     ):
         cdef const RecordRef* refs = view.refs + start
-        cdef bint mapped = self.field_map is not None
         cdef int failed
         cdef dict slow = {}
         bump_reset(&self.arena.bump, KEEP_BYTES)
         with nogil:
-            failed = self.read(refs, count, mapped)
+            failed = self.read(refs, count)
         if failed != READ_OK:
             raise MemoryError
         self.read_slow(refs, start, count, slow)
@@ -291,23 +295,26 @@ cdef class Screen:
 
     # Reading.
 
-    cdef int read(self, const RecordRef* refs, size_t count, bint mapped) noexcept nogil:
+    cdef int read(self, const RecordRef* refs, size_t count) noexcept nogil:
         """Read every record that the strict reader is sure of; others stay STATUS_SLOW."""
         cdef size_t i
         cdef int status
         for i in range(count):
             self.found[i].status = STATUS_SLOW
             self.found[i].duplicate_key = False
-            if mapped or refs[i].value_size < 0 or refs[i].value_size > RECORD_BYTES:
-                continue
-            status = read_post(
-                &self.arena.bump, &self.gates.scores, refs[i].value,
-                <size_t>refs[i].value_size, False, &self.posts[i],
-            )
+            status = READ_SYNTAX if refs[i].value_size < 0 else READ_SIZE
+            if 0 <= refs[i].value_size <= RECORD_BYTES:
+                status = self.reader.read(
+                    &self.arena.bump, &self.gates.scores, refs[i].value,
+                    <size_t>refs[i].value_size, False, &self.posts[i],
+                )
             if status == READ_NO_MEMORY:
                 return status
             if status == READ_OK:
                 self.found[i].status = STATUS_POST
+            else:
+                self.counts[COUNT_SLOW] += 1
+                self.counts[COUNT_SLOW_CAUSES + status - 1] += 1
         return READ_OK
 
     cdef object read_slow(
@@ -320,7 +327,6 @@ cdef class Screen:
         for i in range(count):
             if self.found[i].status != STATUS_SLOW:
                 continue
-            self.counts[COUNT_SLOW] += 1
             if refs[i].value_size < 0:
                 read = Rejected("json_invalid", "document: a null value")
             else:
@@ -335,7 +341,7 @@ cdef class Screen:
                 self.found[i].status = STATUS_REJECTED
                 continue
             data = read.data
-            status = read_post(
+            status = self.canonical_reader.read(
                 &self.arena.bump, &self.gates.scores, <const uint8_t*>PyBytes_AS_STRING(data),
                 <size_t>PyBytes_GET_SIZE(data), True, &self.posts[i],
             )
@@ -343,7 +349,7 @@ cdef class Screen:
                 raise MemoryError
             self.found[i].status = STATUS_POST
             self.found[i].duplicate_key = read.duplicate_key
-            if status == READ_SLOW:  # cannot happen while both know one canonical form
+            if status != READ_OK:  # cannot happen while both know one canonical form
                 self.found[i].status = STATUS_REJECTED
                 slow[i] = Rejected("json_invalid", "document: its canonical form is refused")
 
@@ -729,7 +735,7 @@ cdef class Screen:
 
     cdef void count(self, const Found* found) noexcept nogil:
         """Add one accepted create or edit to the counters."""
-        cdef uint64_t* of_flags = self.counts + COUNT_FIXED + 8  # after the reject reasons
+        cdef uint64_t* of_flags = self.counts + COUNT_SLOW_CAUSES + SLOW_CAUSE_COUNT
         cdef uint64_t* of_gates = of_flags + 9  # after the flags
         cdef uint64_t* of_lists = of_gates + self.gates.gate_count
         cdef uint32_t i

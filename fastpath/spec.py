@@ -59,6 +59,19 @@ REJECT_REASONS: tuple[str, ...] = (
     "id_out_of_range",
 )
 
+# Why a record leaves the compiled reader for slow_path, which may accept it all the same.
+SLOW_CAUSES: tuple[str, ...] = (
+    "syntax",  # no JSON, as far as the reader can tell
+    "nesting",
+    "number",  # longer, or of a greater exponent, than the reader rounds itself
+    "escaped_key",
+    "repeated_key",
+    "type",  # a value of another type or range than its field has
+    "incomplete",  # a required field is absent
+    "size",
+    "markup",  # a character reference, tag or CID that takes tables to read
+)
+
 MAX_RECORD_BYTES = 256 * 1024  # a larger record value is rejected unparsed
 MAX_TEXT_BYTES = 64 * 1024  # UTF-8 bytes of decoded text; above: record_too_large
 MAX_DEPTH = 32  # JSON nesting; orjson itself stops at 1,024

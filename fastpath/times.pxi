@@ -24,20 +24,14 @@ cdef inline int days_in(int year, int month) noexcept nogil:
     return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
 
 
-cdef bint read_rfc3339(Reader* r, int64_t* out) noexcept nogil:
-    """Read an RFC 3339 time from 1970 on; leap seconds and what else is odd are slow."""
-    cdef Literal literal
-    cdef const uint8_t* t
-    cdef const uint8_t* end
+cdef bint rfc3339(const uint8_t* t, size_t size, int64_t* out) noexcept nogil:
+    """Read an RFC 3339 time from 1970 on; false for leap seconds and what else is odd."""
+    cdef const uint8_t* end = t + size
     cdef int year, month, day, hour, minute, second, fraction = 0, scale = 100, offset = 0
     cdef int sign
     cdef int64_t time
-    if not read_string(r, &literal):
+    if size < 20:
         return False
-    t = literal.data
-    end = t + literal.size
-    if literal.escaped or literal.size < 20:
-        return slow(r)
     year = two_digits(t) * 100 + two_digits(t + 2)
     month = two_digits(t + 5)
     day = two_digits(t + 8)
@@ -49,40 +43,76 @@ cdef bint read_rfc3339(Reader* r, int64_t* out) noexcept nogil:
         or year < 1970 or month < 1 or month > 12 or day < 1 or day > days_in(year, month)
         or hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59
     ):
-        return slow(r)
+        return False
     t += 19
     if t[0] == 0x2E:
         t += 1
         if t >= end or t[0] < 0x30 or t[0] > 0x39:
-            return slow(r)
+            return False
         while t < end and t[0] >= 0x30 and t[0] <= 0x39:
             fraction += scale * (t[0] - 0x30)
             scale = scale // 10
             t += 1
     if t >= end:
-        return slow(r)
+        return False
     if (t[0] | 0x20) == 0x7A:
         t += 1
     elif end - t == 6 and (t[0] == 0x2B or t[0] == 0x2D) and t[3] == 0x3A:
         sign = 1 if t[0] == 0x2B else -1
         if two_digits(t + 1) < 0 or two_digits(t + 1) > 23:
-            return slow(r)
+            return False
         if two_digits(t + 4) < 0 or two_digits(t + 4) > 59:
-            return slow(r)
+            return False
         offset = sign * (60 * two_digits(t + 1) + two_digits(t + 4))
         t += 6
     if t != end:
-        return slow(r)
+        return False
     time = (days_from_epoch(year, month, day) * 1440 + hour * 60 + minute - offset) * 60000
     time += second * 1000 + fraction
     if time < 0 or time > MAX_TIME:
-        return slow(r)
+        return False
     out[0] = time
     return True
 
 
-cdef bint read_time(Reader* r, int64_t* out) noexcept nogil:
-    """Read RFC 3339 or epoch milliseconds."""
-    if peek(r) == 0x22:
-        return read_rfc3339(r, out)
-    return read_whole(r, MAX_TIME, out)
+cdef bint twitter_time(const uint8_t* t, size_t size, Text* out, uint8_t* buffer) noexcept nogil:
+    """Rewrite `Wed Oct 10 20:19:24 +0000 2018` as RFC 3339 in `buffer`; false for other forms."""
+    cdef const char* months = b"JanFebMarAprMayJunJulAugSepOctNovDec"
+    cdef const char* form = b"Aaa Aaa 00 00:00:00 +0000 0000"
+    cdef int month = 0, i
+    if size != 30:
+        return False
+    for i in range(30):
+        if form[i] == 0x41:
+            if t[i] < 0x41 or t[i] > 0x5A:
+                return False
+        elif form[i] == 0x61:
+            if t[i] < 0x61 or t[i] > 0x7A:
+                return False
+        elif form[i] == 0x30:
+            if t[i] < 0x30 or t[i] > 0x39:
+                return False
+        elif form[i] == 0x2B:
+            if t[i] != 0x2B and t[i] != 0x2D:
+                return False
+        elif t[i] != <uint8_t>form[i]:
+            return False
+    while month < 12 and memcmp(months + 3 * month, t + 4, 3) != 0:
+        month += 1
+    if month == 12:
+        return False
+    month += 1
+    memcpy(buffer, t + 26, 4)
+    buffer[4] = 0x2D
+    buffer[5] = <uint8_t>(0x30 + month // 10)
+    buffer[6] = <uint8_t>(0x30 + month % 10)
+    buffer[7] = 0x2D
+    memcpy(buffer + 8, t + 8, 2)
+    buffer[10] = 0x54
+    memcpy(buffer + 11, t + 11, 8)
+    memcpy(buffer + 19, t + 20, 3)
+    buffer[22] = 0x3A
+    memcpy(buffer + 23, t + 23, 2)
+    out.data = buffer
+    out.size = 25
+    return True

@@ -88,7 +88,7 @@ def generated_records(seed: int, count: int) -> Iterator[Record]:
         key: bytes | None = account.encode()
         odd = rng.random()
         if odd < 0.06:
-            value = _mutated(rng, value)
+            value = mutated(rng, value)
         elif odd < 0.08:
             value = _document(rng)
         elif odd < 0.085:
@@ -205,7 +205,7 @@ def _written(rng: random.Random, post: dict[str, object]) -> bytes:
     return text.replace(f'"{name}"', f'"{escaped}"', 1).encode()
 
 
-def _mutated(rng: random.Random, value: bytes) -> bytes:
+def mutated(rng: random.Random, value: bytes) -> bytes:
     """Break a value somewhere: flip, drop, insert, cut, or nest it."""
     place = rng.randrange(len(value) + 1)
     kind = rng.randrange(6)

@@ -32,7 +32,7 @@ def recorded(stage: Stage, *keys: str) -> Instruments:
         ("screen", "flag.clock_skew", "weir_flags_total", ("clock_skew",)),
         ("screen", "match.words", "weir_list_hits_total", ("words",)),
         ("screen", "hit.domains", "weir_list_hits_total", ("domains",)),
-        ("screen", "slow_posts", "weir_json_slow_total", ()),
+        ("screen", "slow.nesting", "weir_json_slow_total", ("nesting",)),
         ("correlate", "late", "weir_late_sightings_total", ()),
         ("correlate", "refused", "weir_refused_sightings_total", ()),
         (

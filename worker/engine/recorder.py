@@ -43,7 +43,7 @@ _METRICS: Mapping[str, Mapping[str, Target]] = {
         "flag": Target("weir_flags_total", 1),
         "match": Target("weir_list_hits_total", 1),
         "hit": Target("weir_list_hits_total", 1),
-        "slow_posts": Target("weir_json_slow_total"),
+        "slow": Target("weir_json_slow_total", 1),
     },
     "correlate": {
         **_SHARED,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, TypeAlias, get_args
 
-from fastpath.spec import FLAGS
+from fastpath.spec import FLAGS, SLOW_CAUSES
 from worker.domain.dead_letter import Disposition, Reason
 
 Stage: TypeAlias = Literal["screen", "correlate", "enforce"]
@@ -211,7 +211,11 @@ _TABLE: Final[dict[MetricName, Metric]] = {
         bounded="list",
     ),
     "weir_json_slow_total": Metric(
-        "counter", (), "Posts that left the fast path for the slow parser.", _NONE, _SCREEN
+        "counter",
+        ("cause",),
+        "Posts that left the fast path for the slow parser.",
+        _one(*SLOW_CAUSES),
+        _SCREEN,
     ),
     "weir_late_sightings_total": Metric(
         "counter", (), "Sightings beyond correlate.lateness, not applied.", _NONE, ("correlate",)
