@@ -321,6 +321,11 @@ cdef class RecordBatches:
         return self.stopped != GOOD
 
     @property
+    def bytes_read(self):
+        """Return how many bytes of the buffer are behind the walk."""
+        return self.at
+
+    @property
     def old_format(self):
         """Return what is left of the buffer where it goes on in message format 0 or 1."""
         return self.buffer[self.at:] if self.stopped == AT_OLD else None

@@ -256,6 +256,11 @@ class KafkaSettings(_Group):
     max_request_size_bytes: int = Field(MIB, ge=MIB)  # a packed sightings record is <= 256 KiB
     max_partition_fetch_bytes: int = Field(4 * MIB, ge=MIB)  # >= the input's max.message.bytes
     fetch_max_bytes: int = Field(16 * MIB, ge=MIB)
+    fast_path: bool = Field(
+        True,
+        description="records as batch views and large receives; false reads through the client's "
+        "own objects, at many times the CPU",
+    )
     max_poll_records: int = Field(10_000, ge=1, le=1_000_000)  # the client's 500 starve the loop
     unavailable_after_ms: int = Field(60_000, ge=1_000)  # start-up alone: then exit 69
 

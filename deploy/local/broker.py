@@ -59,6 +59,7 @@ unclean.leader.election.enable=false
 num.network.threads=2
 num.io.threads=4
 log.flush.interval.messages=9223372036854775807
+log.cleaner.backoff.ms=1000
 """
 
 

@@ -18,26 +18,29 @@ from tests.contract.harness import (
 )
 
 KAFKA = pytest.param("kafka", marks=pytest.mark.broker)
+PLAIN_KAFKA = pytest.param("plain kafka", marks=pytest.mark.broker)
 
 
 def _cluster(kind: str, request: pytest.FixtureRequest, partitions: int) -> Iterator[Cluster]:
     if kind == "memory":
         yield MemoryCluster(partitions)
         return
-    cluster = KafkaCluster(request.getfixturevalue("kafka_servers"), partitions)
+    cluster = KafkaCluster(
+        request.getfixturevalue("kafka_servers"), partitions, fast_path=kind == "kafka"
+    )
     try:
         yield cluster
     finally:
         cluster.close()
 
 
-@pytest.fixture(params=["memory", KAFKA])
+@pytest.fixture(params=["memory", KAFKA, PLAIN_KAFKA])
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Give a topic of two partitions, with groups."""
     yield from _cluster(request.param, request, 2)
 
 
-@pytest.fixture(params=["memory", "files", KAFKA])
+@pytest.fixture(params=["memory", "files", KAFKA, PLAIN_KAFKA])
 def pipe(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipe]:
     """Give one partition to write to and to read from."""
     if request.param == "files":

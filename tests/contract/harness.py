@@ -140,7 +140,8 @@ class MemoryCluster:
 class KafkaCluster:
     """Make one topic on a real broker; everything is closed by `close`."""
 
-    def __init__(self, servers: str, partitions: int) -> None:
+    def __init__(self, servers: str, partitions: int, *, fast_path: bool) -> None:
+        self.fast_path = fast_path
         self.topic = f"posts-{uuid4().hex[:12]}"
         self._servers = servers
         self._namespace = f"weir-{uuid4().hex[:12]}"
@@ -200,6 +201,7 @@ class KafkaCluster:
             session_timeout_ms=10_000,
             heartbeat_interval_ms=300,  # a rebalance is noticed at a heartbeat
             max_block_ms=2_000,
+            fast_path=self.fast_path,
         )
         return Settings(slot=instance, kafka=kafka)
 

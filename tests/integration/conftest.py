@@ -13,6 +13,12 @@ from tests.support.deployment import ROOT, Deployment
 EXAMPLE = ROOT / "deploy" / "example"
 
 
+@pytest.fixture(params=[True, False], ids=["views", "plain"])
+def fast_path(request: pytest.FixtureRequest) -> bool:
+    """Run a test on batch views and through the client's own records."""
+    return bool(request.param)
+
+
 @pytest.fixture
 def deploy(kafka_servers: str, tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
     """Give a maker of deployments with topics; their processes end with the test."""

@@ -46,7 +46,8 @@ def run_through(deployment: Deployment, posts: Path, workers: int, records: int)
 
 
 @pytest.mark.parametrize(
-    ("partitions", "workers", "records"), [(1, 1, 10_000), (4, 2, 10_000), (4, 1, 137)]
+    ("partitions", "workers", "records", "fast_path"),
+    [(1, 1, 10_000, True), (4, 2, 10_000, True), (4, 1, 137, True), (4, 2, 1_000, False)],
 )
 def test_rules_on_posts_give_the_actions_of_a_scan(
     deploy: Callable[..., Deployment],
@@ -55,9 +56,10 @@ def test_rules_on_posts_give_the_actions_of_a_scan(
     partitions: int,
     workers: int,
     records: int,
+    fast_path: bool,
 ) -> None:
     bundle = post_rules_alone(EXAMPLE / "bundle", tmp_path / "bundle")
-    deployment = deploy(bundle, partitions=partitions)
+    deployment = deploy(bundle, partitions=partitions, fast_path=fast_path)
     run_through(deployment, posts, workers, records)
     expected = scan_into(deployment, posts, tmp_path / "out")
     ids: dict[str, bytes | None] = {}

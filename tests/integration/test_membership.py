@@ -17,9 +17,9 @@ SHORT_S = 0.001  # less than a round trip: a poll ends while the group assigns
 
 
 def test_a_rejoin_for_new_metadata_completes_however_short_the_polls(
-    deploy: Callable[..., Deployment],
+    deploy: Callable[..., Deployment], fast_path: bool
 ) -> None:
-    deployment = deploy(partitions=1)
+    deployment = deploy(partitions=1, fast_path=fast_path)
     settings = deployment.settings()
     topic = settings.topic("sightings")
     source = KafkaSource(settings, "correlate", [topic])

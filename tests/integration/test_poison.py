@@ -34,8 +34,8 @@ def send(deployment: Deployment, value: bytes, key: bytes = b"u", **options: obj
         producer.close()
 
 
-def test_a_header_key_that_is_no_utf8_is_saved_and_passed(deploy: Deploy) -> None:
-    deployment = deploy(partitions=1)
+def test_a_header_key_that_is_no_utf8_is_saved_and_passed(deploy: Deploy, fast_path: bool) -> None:
+    deployment = deploy(partitions=1, fast_path=fast_path)
     send(deployment, POST % 1)
     poison = send(deployment, POST % 2, headers=[(RawKey("x"), b"2")])
     send(deployment, POST % 3)
@@ -52,8 +52,10 @@ def test_a_header_key_that_is_no_utf8_is_saved_and_passed(deploy: Deploy) -> Non
     assert notice["origin"]["offset"] == poison
 
 
-def test_a_gzip_bomb_is_refused_by_the_topic_and_passed_where_it_is_not(deploy: Deploy) -> None:
-    deployment = deploy(partitions=1)
+def test_a_gzip_bomb_is_refused_by_the_topic_and_passed_where_it_is_not(
+    deploy: Deploy, fast_path: bool
+) -> None:
+    deployment = deploy(partitions=1, fast_path=fast_path)
     bomb = b"\0" * (40 << 20)
     packed = {"producer": {"compression_type": "gzip", "max_request_size": 1 << 27}}
     with pytest.raises(Exception, match="MessageSizeTooLarge"):
@@ -78,9 +80,9 @@ def _set_topic(admin: KafkaAdminClient, topic: str, values: dict[str, str]) -> N
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, values)])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_kafka() -> Iterator[LocalKafka]:
-    """Give a broker whose log files the test may damage."""
+    """Give a broker whose log files a test may damage."""
     requirements.require("java")
     requirements.require("mvn")
     kafka = LocalKafka(heap="512m")
@@ -91,9 +93,11 @@ def own_kafka() -> Iterator[LocalKafka]:
         kafka.stop()
 
 
-def test_a_batch_damaged_on_disk_is_saved_and_passed(own_kafka: LocalKafka, tmp_path: Path) -> None:
+def test_a_batch_damaged_on_disk_is_saved_and_passed(
+    own_kafka: LocalKafka, tmp_path: Path, fast_path: bool
+) -> None:
     deployment = Deployment(
-        own_kafka.bootstrap_servers, tmp_path / "d", EXAMPLE / "bundle", partitions=1
+        own_kafka.bootstrap_servers, tmp_path / "d", EXAMPLE / "bundle", 1, fast_path
     )
     deployment.create()
     try:

@@ -77,9 +77,11 @@ def test_act_after_is_required_for_enforce(deploy: Deploy) -> None:
     assert worker.told("act_after")
 
 
-def test_a_restart_rebuilds_state_and_repeats_nothing(deploy: Deploy, tmp_path: Path) -> None:
+def test_a_restart_rebuilds_state_and_repeats_nothing(
+    deploy: Deploy, tmp_path: Path, fast_path: bool
+) -> None:
     bundle = post_rules_alone(EXAMPLE / "bundle", tmp_path / "bundle")
-    deployment = deploy(bundle)
+    deployment = deploy(bundle, fast_path=fast_path)
     deployment.load(sample(tmp_path / "first.ndjson", 0, 1500))
     first = deployment.start("a")
     wait_for(deployment.drained, "the first half goes through")
@@ -159,9 +161,9 @@ def test_a_second_worker_takes_its_share(deploy: Deploy, tmp_path: Path) -> None
 
 
 def test_a_line_that_is_no_post_goes_to_the_dead_letters_as_it_was(
-    deploy: Deploy, tmp_path: Path
+    deploy: Deploy, tmp_path: Path, fast_path: bool
 ) -> None:
-    deployment = deploy()
+    deployment = deploy(fast_path=fast_path)
     posts = tmp_path / "posts.ndjson"
     good = sample(tmp_path / "good.ndjson", 0, 3).read_bytes()
     posts.write_bytes(good + b'{"id": \n' + b"[1, 2]\n")

@@ -91,6 +91,7 @@ class Deployment:
     folder: Path
     bundle: Path
     partitions: int = 4
+    fast_path: bool = True
     name: str = field(default_factory=lambda: f"t{uuid4().hex[:12]}")
     options: dict[str, Any] = field(default_factory=dict)
     workers: list[WorkerProcess] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Deployment:
                 "durability": "single_node",
                 "session_timeout_ms": 6_500,
                 "heartbeat_interval_ms": 1_000,
+                "fast_path": self.fast_path,
                 "partitions": {
                     "posts": self.partitions,
                     "sightings": self.partitions,

@@ -20,6 +20,7 @@ Event: TypeAlias = Literal[
     "stopped_for_a_person",
     "policy_activated",
     "not_durable",
+    "fast_path_off",
     "partitions_assigned",
     "partition_restored",
     "commit_refused",

@@ -68,7 +68,7 @@ Step: TypeAlias = Literal["fetch", "step", "produce", "commit"]
 STEPS: Final[tuple[Step, ...]] = get_args(Step)
 Hop: TypeAlias = Literal["post_to_signal", "post_to_action"]
 HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
-Part: TypeAlias = Literal["core"]
+Part: TypeAlias = Literal["core", "consumer", "receive"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 CommitOutcome: TypeAlias = Literal["committed", "fenced"]
 COMMIT_OUTCOMES: Final[tuple[CommitOutcome, ...]] = get_args(CommitOutcome)
@@ -275,7 +275,7 @@ _TABLE: Final[dict[MetricName, Metric]] = {
     "weir_fast_path": Metric(
         "gauge",
         ("part",),
-        "1 while the compiled part is in use, 0 while its plain twin is.",
+        "1 while the fast way of a part is in use, 0 while its plain one is.",
         _one(*PARTS),
     ),
     "weir_process_cpu_seconds_total": Metric("counter", (), "User and system CPU time.", _NONE),

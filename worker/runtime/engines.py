@@ -63,7 +63,9 @@ def build_engine(
     bundle = bundle or read_bundle(settings)
     key = settings.deployment_key()
     topics = [settings.topic(role) for role in READS[name]]
-    source = source or KafkaSource(settings, name, topics)
+    if source is None:
+        source = KafkaSource(settings, name, topics)
+        _show_fast_path(run, source)
     screen = None
     if name == "screen":
         screen = build_screen(
@@ -118,6 +120,14 @@ def _describe(settings: Settings, run: StageRun, bundle: Bundle) -> None:
         digest=bundle.digest,
         enforcement=bundle.enforcement,
     )
+
+
+def _show_fast_path(run: StageRun, source: KafkaSource) -> None:
+    """Say which path reads: a slow one is never taken in silence."""
+    for part, off in source.fast_path_off.items():
+        run.instruments.set("weir_fast_path", off is None, (part,))
+        if off is not None:
+            run.log.error("fast_path_off", reason=part, message=off)
 
 
 def _teller(log: logs.Log) -> Callable[..., None]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import importlib.util
 import logging
 import ssl
+from functools import partial
 from typing import Any
 
 import kafka
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from kafka.net.compat import KafkaNetClient
 
 from worker.domain.errors import BrokerUnavailable, ConfigError
 from worker.settings import MIB, KafkaSettings, Settings, StageName, read_secret
+from worker.transport.kafka.fast_path import fast_path_off
+from worker.transport.kafka.net import FastNetClient
 
 # Versions whose behaviour the guards of this package were written and tested against.
 TESTED_VERSIONS = ("3.0.12",)
-# The client reads 4 KiB at a time from a socket buffer; a large one saves system calls.
+# Of the socket; holds what one large receive asks for (`net.RECEIVE_BYTES`).
 RECEIVE_BUFFER_BYTES = MIB
 
 _PROTOCOLS = {
@@ -69,7 +71,9 @@ def connection(kafka_settings: KafkaSettings) -> dict[str, Any]:
         "security_protocol": _PROTOCOLS[kafka_settings.security],
         "request_timeout_ms": kafka_settings.request_timeout_ms,
         "bootstrap_timeout_ms": kafka_settings.unavailable_after_ms,
-        "kafka_client": KafkaNetClient,
+        "kafka_client": partial(
+            FastNetClient, large_receives=fast_path_off(kafka_settings)["receive"] is None
+        ),
     }
     if kafka_settings.security in ("tls", "sasl_tls"):
         options["ssl_context"] = _tls(kafka_settings)

@@ -1,40 +1,42 @@
-"""Read a group's partitions through kafka-python's plain poll(), as one view per partition.
+"""Read a group's partitions through kafka-python, as views of whole fetched buffers.
 
 The client keeps its own I/O thread: heartbeats, fetches and the rebalance listener run there.
 The listener only counts, pauses and sets placeholder positions; everything else happens on the
-thread that owns the engine. A record that makes the client raise is fetched once more and then
-rescued (`quarantine`), because the stock client would spin on it for ever.
+thread that owns the engine. Records come as batch views (`batch_records`), or, where the client
+has another shape or `kafka.fast_path` is off, through its own objects (`plain_records`). A record
+that makes either raise is fetched once more and then rescued (`quarantine`).
 """
 
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka import errors as client_errors
-from kafka.consumer.fetcher import Fetcher
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.base import MemberState
 
+from fastpath.batches import record_headers
 from fastpath.records import BatchView
-from worker.domain.dead_letter import DeadLetter
 from worker.domain.errors import ConfigError, Fatal, Fenced, RetentionOvertook
 from worker.settings import Settings, StageName
 from worker.transport.kafka import quarantine
+from worker.transport.kafka.batch_records import BatchRecords
 from worker.transport.kafka.client import consumer_options, guard_client, unavailable
+from worker.transport.kafka.fast_path import fast_path_off
+from worker.transport.kafka.plain_records import KeptRecords, view_of
 from worker.transport.protocols import (
     CommitInDoubt,
     CommitRefused,
     Committed,
     Headers,
-    Item,
     OffsetsUnknown,
     Partition,
     Polled,
-    Quarantined,
 )
 
 T = TypeVar("T")
@@ -76,29 +78,35 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client 
         self.rebalances += 1
 
 
-class _KeptRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the client is untyped
-    """Read as the client does, and keep the fetched bytes for a record that makes it raise."""
+class RecordHeaders(Mapping[tuple[Partition, int], Headers]):
+    """Look up the headers of records in their views when asked: only dead letters ask."""
 
-    def __init__(self, fetch_offset: int, tp: Any, records: Any, *args: Any, **kwargs: Any) -> None:
-        self.buffer: bytes = records._buffer
-        super().__init__(fetch_offset, tp, records, *args, **kwargs)
+    def __init__(self, views: Iterable[BatchView]) -> None:
+        self._views = [view for view in views if len(view)]
 
-    def take(self, n: int | None = None) -> list[Any]:
-        """Return records, raise, or end up drained: anything else would make poll() spin.
+    def __getitem__(self, place: tuple[Partition, int]) -> Headers:
+        partition, offset = place
+        for view in self._views:
+            if (view.topic, view.partition) == partition:
+                index = bisect_left(range(len(view)), offset, key=view.offset)
+                if index < len(view) and view.offset(index) == offset:
+                    return self._found(view, index, place)
+        raise KeyError(place)
 
-        After it has raised, the stock iterator gives nothing for ever; when a rebalance then
-        swallows the error, only this notices. A drained object is fetched again.
-        """
-        records: list[Any] = super().take(n)
-        if not records and self:
-            self.drain()
-        return records
+    def _found(self, view: BatchView, index: int, place: tuple[Partition, int]) -> Headers:
+        headers = quarantine.decoded(record_headers(view, index))
+        if not headers:
+            raise KeyError(place)
+        return headers
 
-    def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Iterator[Any]:
-        for batch in quarantine.batches(self.buffer):
-            if batch.next_offset > self.fetch_offset:
-                quarantine.check_inflation(batch)
-        yield from super()._unpack_records(tp, records, *deserializers)
+    def __iter__(self) -> Iterator[tuple[Partition, int]]:
+        for view in self._views:
+            for index in range(len(view)):
+                if record_headers(view, index):
+                    yield Partition(view.topic, view.partition), view.offset(index)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class KafkaSource:
@@ -120,7 +128,9 @@ class KafkaSource:
         except client_errors.KafkaTimeoutError as error:
             raise unavailable(settings.kafka, error) from None
         self._fetcher = self._consumer._fetcher
-        self._fetcher.PartitionRecords = _KeptRecords
+        self.fast_path_off = fast_path_off(settings.kafka)
+        self._views = self.fast_path_off["consumer"] is None
+        self._fetcher.PartitionRecords = BatchRecords if self._views else KeptRecords
         self._listener.consumer = self._consumer
         wanted = sorted(topics)
         for topic in wanted:
@@ -171,25 +181,23 @@ class KafkaSource:
         return self._gather(polled)
 
     def _gather(self, polled: Mapping[Any, list[Any]]) -> Polled:
-        items: list[Item] = []
+        views: list[BatchView] = []
         headers: dict[tuple[Partition, int], Headers] = {}
-        for (topic, number), records in polled.items():
+        for (topic, number), found in polled.items():
             partition = Partition(topic, number)
-            items.append(
-                BatchView.from_records(
-                    topic,
-                    number,
-                    [record.key for record in records],
-                    [record.value for record in records],
-                    [record.timestamp for record in records],
-                    [record.offset for record in records],
-                )
-            )
-            for record in records:
+            self._suspects.pop(partition, None)
+            if self._views:
+                views += found
+                continue
+            views.append(view_of(partition, found))
+            for record in found:
                 if record.headers:
                     headers[partition, record.offset] = tuple(record.headers)
-            self._suspects.pop(partition, None)
-        return Polled(tuple(items), self._positions(), headers)
+        return Polled(
+            tuple(views),
+            self._positions(),
+            RecordHeaders(views) if self._views else headers,
+        )
 
     def _positions(self) -> dict[Partition, int]:
         """Read the local positions of all assigned partitions; asks no broker."""
@@ -217,38 +225,15 @@ class KafkaSource:
             self.seek(partition, at)
             return Polled()
         del self._suspects[partition]
-        rescued = quarantine.rescue(partition, bytes(part.buffer), at, state.highwater)
+        rescued = quarantine.rescue(partition, part.buffer, at, state.highwater, part.aborted)
         if rescued is None:
             raise Fatal(
                 f"{partition.topic}-{partition.number} at offset {at}: the client fails "
                 f"({type(error).__name__}) and no record batch stands there"
             ) from error
         self.seek(partition, rescued.next)
-        return self._rescued(partition, at, rescued)
-
-    def _rescued(self, partition: Partition, at: int, rescued: quarantine.Rescued) -> Polled:
-        """Put readable records and letters back into the order of their offsets."""
-        pieces: list[tuple[int, quarantine.RawRecord | DeadLetter]] = [
-            *((record.offset, record) for record in rescued.records),
-            *((letter.offset, letter) for letter in rescued.letters),
-        ]
-        pieces.sort(key=lambda piece: piece[0])
-        items: list[Item] = []
-        headers: dict[tuple[Partition, int], Headers] = {}
-        run: list[quarantine.RawRecord] = []
-        for offset, piece in pieces:
-            if isinstance(piece, quarantine.RawRecord):
-                run.append(piece)
-                if piece.headers:
-                    headers[partition, offset] = piece.headers
-                continue
-            items.extend(_view(partition, run))
-            run = []
-            items.append(Quarantined(partition, offset, offset + 1, (piece,)))
-        items.extend(_view(partition, run))
-        if not rescued.records and rescued.letters:  # a whole batch in pieces
-            items = [Quarantined(partition, at, rescued.next, rescued.letters)]
-        return Polled(tuple(items), {partition: rescued.next}, headers)
+        views = [item for item in rescued.items if isinstance(item, BatchView)]
+        return Polled(rescued.items, {partition: rescued.next}, RecordHeaders(views))
 
     def committed(
         self, partitions: Iterable[Partition], timeout_s: float
@@ -351,15 +336,3 @@ class KafkaSource:
     def close(self, timeout_s: float) -> None:
         """Let go of the client; a static member stays in its group until its session ends."""
         self._consumer.close(autocommit=False, timeout_ms=max(round(timeout_s * 1000), 1))
-
-
-def _view(partition: Partition, run: list[quarantine.RawRecord]) -> Iterator[BatchView]:
-    if run:
-        yield BatchView.from_records(
-            partition.topic,
-            partition.number,
-            [record.key for record in run],
-            [record.value for record in run],
-            [record.time for record in run],
-            [record.offset for record in run],
-        )
