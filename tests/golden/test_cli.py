@@ -42,6 +42,7 @@ def tidy(text: str, *folders: Path) -> str:
     text = text.replace(str(ROOT) + "/", "")
     text = re.sub(r"posts/s +[\d,]+", "posts/s N", text)
     text = re.sub(r"CPython [\d.]+", "CPython N", text)
+    text = re.sub(r"compiled, (scalar|avx2|avx512),", "compiled, ISA,", text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
