@@ -2,11 +2,13 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from fastpath.changelog cimport EntryBuffer
 from fastpath.hashes cimport Sip128, SipKey
 
 cdef enum:
     WINDOW_TICKS = 8
     WINDOW_DISTINCT = 256
+    WINDOW_SLICES = 256
 
     COUNT_POSTS = 0
     COUNT_LINKS = 1
@@ -18,49 +20,110 @@ cdef enum:
     SEEN_TABLE_FULL = 4
 
 
-cdef struct DistinctSet:  # values seen in the ticks that are kept
+cdef struct DistinctSet:  # values seen in the ticks that are kept, in order of first sight
     uint32_t count
-    uint32_t capacity
-    Sip128* values
-    uint8_t* ticks  # per value: bit i is set where tick newest - i holds it
+    uint32_t capacity  # `capacity` values (u64), then as many tick bytes, lie behind this header
+    # tick byte of a value: bit i is set where tick newest - i holds it
 
 
-cdef struct WindowSlot:  # 64 bytes, one cache line
-    Sip128 key
+cdef struct WindowSlot:  # 48 bytes
     int64_t newest  # tick; NEVER where nothing was counted
     DistinctSet* distinct  # NULL until a value is remembered
     uint32_t[8] ring  # ring[tick & 7], ticks newest-7 .. newest
 
 
+cdef struct WindowRow:  # 32 bytes, followed by one WindowSlot per kind
+    Sip128 key
+    uint32_t[2] partitioners  # murmur2 and CRC-32 of the account id; [0] chains free rows
+    uint32_t frozen  # place + 1 in WindowTable.frozen, 0 for none
+    uint8_t taken
+    uint8_t changed  # listed in WindowTable.changed
+    uint8_t[2] unused
+
+
 cdef struct WindowKind:
     int count_of  # COUNT_*
     int64_t tick_ms
+    int64_t tick  # of the last record that was counted, with its first ms: most posts share it
+    int64_t tick_start
+
+
+cdef struct FrozenWindow:  # a window that this table's bundle lacks: it stands still and retires
+    WindowKind kind
+    WindowSlot slot
+
+
+cdef struct FrozenWindows:
+    uint32_t count
+    FrozenWindow* windows  # NULL: a free place, `count` chains to the next
+
+
+cdef struct IndexSlot:
+    uint32_t tag  # low half of the placement hash
+    uint32_t row  # + 1; 0: empty
+
+
+cdef struct IndexPart:  # the rows of one slice
+    IndexSlot* slots
+    uint32_t mask
+    uint32_t held
+
+
+cdef struct Retirement:
+    int64_t due  # no later than the stream time at which the row retires
+    uint32_t row
 
 
 cdef struct WindowPost:  # what one record adds
     Sip128 account
+    uint32_t tag  # of the account, by tag_account
+    const uint8_t* id  # of the account, read only when it is new
+    size_t id_size
     int64_t time
     uint32_t links
     uint32_t targets
-    Sip128[2] target
+    uint64_t[2] target
     bint has_text
-    Sip128 digest
+    uint64_t digest
 
 
 cdef struct WindowTable:
-    WindowKind* kinds
-    size_t windows  # slots of one account, side by side
-    WindowSlot* slots  # capacity x windows
-    uint64_t mask  # capacity - 1
+    WindowKind* kinds  # each pair of (count, length) once
+    size_t windows  # slots of one account
+    size_t* places  # per window of the specification: its kind
+    size_t specified
+    size_t row_bytes
+    uint8_t** pages  # rows never move
+    uint32_t page_count
+    uint32_t rows  # handed out so far, free ones included
+    uint32_t free_row  # + 1, 0 for none
     uint64_t held  # accounts in the table, retired ones included
     uint64_t max_keys
-    int64_t next_retirement  # no account retires before stream time reaches this
+    uint64_t set_bytes
+    IndexPart[WINDOW_SLICES] parts
+    Retirement* heap  # one per held account, the earliest due first
+    uint32_t* heap_places  # per row
+    uint32_t heap_capacity
+    FrozenWindows* frozen
+    uint32_t frozen_count
+    uint32_t free_frozen  # + 1, 0 for none
+    uint32_t* changed  # rows changed since the last drain
+    size_t changed_count
+    size_t changed_capacity
+    EntryBuffer deleted  # deletes since the last drain
     int64_t stream_time
     SipKey placement
     bint broken  # memory ran out
 
 
-# Count one create or edit and write `windows` values; returns SEEN_* bits.
+# Hash an account for placement and fetch its index slot; `fetch_account`, some posts later,
+# fetches its row. Both are hints: count_post alone needs the tag.
+cdef uint32_t tag_account(const WindowTable* table, const Sip128* account) noexcept nogil
+cdef void fetch_account(
+    const WindowTable* table, const Sip128* account, uint32_t tag
+) noexcept nogil
+
+# Count one create or edit and write one value per specified window; returns SEEN_* bits.
 cdef int count_post(WindowTable* table, const WindowPost* post, uint64_t* values) noexcept nogil
 
 

@@ -1,205 +1,163 @@
 """Count per account over origin time, exactly: the windows of one input partition.
 
-An account owns one 64-byte slot per window, side by side, so that one keyed probe finds all of
-them. Placement is SipHash-1-3 under a seed that changes no value. Open addressing with linear
-probing and at most seven tenths full; nothing is deleted in place: retired accounts are left out
-when the table is rebuilt, so there are no tombstones.
+An account owns one row: a header and a 48-byte slot per window, side by side, so that one keyed
+probe finds all of them. Placement is SipHash-1-3 under a seed that changes no value. The index
+holds 8 bytes per account in open addressing, one table per slice, at most seven tenths full;
+rows never move. A heap by the time of retirement frees rows a few at a time.
+
+What changes leaves as after-images (`changes`), packed here; nothing is ever rolled back.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MAX, INT64_MIN, UINT32_MAX
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free, malloc, qsort, realloc
+from libc.string cimport memcmp, memcpy, memmove, memset
 
+from fastpath.changelog cimport (
+    ENTRY_CORRUPT, ENTRY_DEL, ENTRY_FOUND, ENTRY_SET, EntryReader, EntryView, append_entry,
+    free_entries, get_varint, next_entry, put_varint, reserve_entry_bytes, unzigzag, zigzag,
+)
 from fastpath.hashes cimport sip_key, siphash13
 
-from fastpath.errors import BuildError
-from fastpath.spec import MAX_DISTINCT, RETIRE_MS, TICKS
+from fastpath.changelog import SLICES
+from fastpath.checks import MAX_OVER_MS
+from fastpath.errors import BuildError, CorruptImage
+from fastpath.rfc3339 import MAX_TIME_MS
+from fastpath.spec import MAX_DISTINCT, MIN_OVER_MS, RETIRE_MS, TICKS
+
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void** memory, size_t alignment, size_t size) noexcept
+
+cdef extern from *:
+    void __builtin_prefetch(const void* address) noexcept nogil
 
 cdef enum:
-    RETIRE = 3600000  # RETIRE_MS: ms past 8 ticks after which an account reads as absent
-    FIRST_CAPACITY = 1024  # accounts
+    RETIRE = 3600000  # RETIRE_MS: ms past 8 ticks after which a window reads as absent
+    RETIRED_PER_POST = 2  # rows looked at per post: faster than new accounts can come
+    SHORTEST = 8000  # MIN_OVER_MS
+    AHEAD = 4  # rows fetched ahead while changes are packed
+    LINE = 64  # bytes of a cache line
 
 cdef int64_t NEVER = INT64_MIN
+cdef int64_t LONGEST = MAX_OVER_MS
+cdef int64_t LAST_TIME = MAX_TIME_MS
 
-if MAX_DISTINCT != WINDOW_DISTINCT or RETIRE_MS != RETIRE or TICKS != WINDOW_TICKS:
+if (MAX_DISTINCT, RETIRE_MS, TICKS, MIN_OVER_MS, SLICES) != (
+    WINDOW_DISTINCT, RETIRE, WINDOW_TICKS, SHORTEST, WINDOW_SLICES
+):
     raise ImportError("fastpath.windows was compiled with other limits than fastpath.spec has")
 
 COUNTS = ("posts", "links", "distinct_targets", "repeated_texts")  # by COUNT_*
-
-
-cdef inline int64_t floor_divide(int64_t value, int64_t by) noexcept nogil:
-    cdef int64_t quotient = value // by
-    return quotient - 1 if value % by < 0 else quotient
 
 
 cdef inline bint same(const Sip128* a, const Sip128* b) noexcept nogil:
     return a.first == b.first and a.second == b.second
 
 
+cdef inline uint32_t place_tag(const WindowTable* table, const Sip128* account) noexcept nogil:
+    return <uint32_t>siphash13(&table.placement, account.first, account.second)
+
+
 cdef inline int64_t retires_at(const WindowKind* kind, const WindowSlot* slot) noexcept nogil:
-    """Return the stream time from which a window reads as absent."""
-    if slot.newest == NEVER:
-        return INT64_MIN
+    """Return the stream time from which a window that has counted reads as absent."""
     return (slot.newest + WINDOW_TICKS) * kind.tick_ms + RETIRE
 
 
-cdef int64_t account_retires_at(const WindowTable* table, const WindowSlot* row) noexcept nogil:
+cdef int64_t account_retires_at(const WindowTable* table, WindowRow* row) noexcept nogil:
     cdef int64_t latest = INT64_MIN, at
+    cdef const WindowSlot* slots = slots_of(row)
+    cdef const FrozenWindows* frozen
     cdef size_t i
     for i in range(table.windows):
-        at = retires_at(&table.kinds[i], &row[i])
-        if at > latest:
-            latest = at
+        if slots[i].newest != NEVER:
+            at = retires_at(&table.kinds[i], &slots[i])
+            latest = at if at > latest else latest
+    if row.frozen != 0:
+        frozen = &table.frozen[row.frozen - 1]
+        for i in range(frozen.count):
+            at = retires_at(&frozen.windows[i].kind, &frozen.windows[i].slot)
+            latest = at if at > latest else latest
     return latest
 
 
-cdef inline bint is_taken(const WindowSlot* row) noexcept nogil:
-    return row[0].newest != NEVER
+# --- Distinct values -----------------------------------------------------------------------------
+
+cdef inline uint64_t* values_of(const DistinctSet* held) noexcept nogil:
+    return <uint64_t*>(<uint8_t*>held + sizeof(DistinctSet))
 
 
-cdef void clear_slot(WindowSlot* slot) noexcept nogil:
-    """Forget what a window counted and free its values; the key stays."""
+cdef inline uint8_t* ticks_of(const DistinctSet* held) noexcept nogil:
+    return <uint8_t*>(values_of(held) + held.capacity)
+
+
+cdef inline size_t set_size(uint32_t capacity) noexcept nogil:
+    return sizeof(DistinctSet) + 9 * <size_t>capacity
+
+
+cdef DistinctSet* new_set(WindowTable* table, uint32_t capacity) noexcept nogil:
+    cdef DistinctSet* made = <DistinctSet*>malloc(set_size(capacity))
+    if made == NULL:
+        table.broken = True
+        return NULL
+    made.count = 0
+    made.capacity = capacity
+    table.set_bytes += set_size(capacity)
+    return made
+
+
+cdef void clear_slot(WindowTable* table, WindowSlot* slot) noexcept nogil:
+    """Forget what a window counted and free its values."""
     if slot.distinct != NULL:
-        free(slot.distinct.values)
-        free(slot.distinct.ticks)
+        table.set_bytes -= set_size(slot.distinct.capacity)
         free(slot.distinct)
         slot.distinct = NULL
     slot.newest = NEVER
     memset(slot.ring, 0, sizeof(slot.ring))
 
 
-cdef void clear_rows(WindowSlot* slots, size_t count) noexcept nogil:
-    cdef size_t i
-    for i in range(count):
-        slots[i].newest = NEVER
-
-
-cdef WindowSlot* find_row(
-    const WindowTable* table, const Sip128* account
-) noexcept nogil:
-    """Return the account's row, or the free row where it would stand."""
-    cdef uint64_t at = siphash13(&table.placement, account.first, account.second) & table.mask
-    cdef WindowSlot* row
-    while True:
-        row = table.slots + at * table.windows
-        if not is_taken(row) or same(&row[0].key, account):
-            return row
-        at = (at + 1) & table.mask
-
-
-cdef bint rebuild(WindowTable* table, uint64_t capacity) noexcept nogil:
-    """Move every account that has not retired to a table of `capacity` rows; false: no memory."""
-    cdef WindowSlot* old = table.slots
-    cdef uint64_t rows = 0 if old == NULL else table.mask + 1, i
-    cdef size_t windows = table.windows, j
-    cdef WindowSlot* row
-    cdef WindowSlot* moved = <WindowSlot*>calloc(capacity * windows, sizeof(WindowSlot))
-    cdef int64_t retires
-    if moved == NULL:
-        table.broken = True
-        return False
-    clear_rows(moved, capacity * windows)
-    table.slots = moved
-    table.mask = capacity - 1
-    table.held = 0
-    table.next_retirement = INT64_MAX
-    for i in range(rows):
-        row = old + i * windows
-        if not is_taken(row):
-            continue
-        retires = account_retires_at(table, row)
-        if table.stream_time >= retires:
-            for j in range(windows):
-                clear_slot(&row[j])
-            continue
-        if retires < table.next_retirement:
-            table.next_retirement = retires
-        memcpy(find_row(table, &row[0].key), row, windows * sizeof(WindowSlot))
-        table.held += 1
-    free(old)
-    return True
-
-
-cdef uint64_t count_live(const WindowTable* table) noexcept nogil:
-    cdef uint64_t live = 0, i
-    cdef const WindowSlot* row
-    for i in range(table.mask + 1):
-        row = table.slots + i * table.windows
-        if is_taken(row) and table.stream_time < account_retires_at(table, row):
-            live += 1
-    return live
-
-
-cdef bint make_room(WindowTable* table) noexcept nogil:
-    """Make sure that one more account fits; false at the cap, which counts live ones alone.
-
-    At the cap the table is swept at most once between two retirements, so that a flood of new
-    accounts costs a comparison each.
-    """
-    cdef uint64_t capacity = table.mask + 1
-    if table.held >= table.max_keys:
-        if table.stream_time < table.next_retirement:
-            return False
-        if not rebuild(table, capacity):
-            return False
-        if table.held >= table.max_keys:
-            return False
-    if 10 * (table.held + 1) > 7 * capacity:
-        if 10 * count_live(table) > 4 * capacity:
-            capacity *= 2
-        return rebuild(table, capacity)
-    return True
-
-
-cdef bint grow_set(DistinctSet* held) noexcept nogil:
-    cdef uint32_t capacity = 4 if held.capacity == 0 else held.capacity * 2
-    cdef void* grown = realloc(held.values, capacity * sizeof(Sip128))
+cdef bint grow_set(WindowTable* table, WindowSlot* slot) noexcept nogil:
+    cdef DistinctSet* old = slot.distinct
+    cdef DistinctSet* grown = new_set(table, 4 if old == NULL else 2 * old.capacity)
     if grown == NULL:
         return False
-    held.values = <Sip128*>grown
-    grown = realloc(held.ticks, capacity)
-    if grown == NULL:
-        return False
-    held.ticks = <uint8_t*>grown
-    held.capacity = capacity
+    if old != NULL:
+        memcpy(values_of(grown), values_of(old), 8 * old.count)
+        memcpy(ticks_of(grown), ticks_of(old), old.count)
+        grown.count = old.count
+        table.set_bytes -= set_size(old.capacity)
+        free(old)
+    slot.distinct = grown
     return True
 
 
-cdef uint8_t* find_value(const DistinctSet* held, const Sip128* value) noexcept nogil:
+cdef uint8_t* find_value(const DistinctSet* held, uint64_t value) noexcept nogil:
     """Return the ticks of a value, NULL where it is not held; at most 256 comparisons."""
     cdef uint32_t i
     if held == NULL:
         return NULL
     for i in range(held.count):
-        if same(&held.values[i], value):
-            return &held.ticks[i]
+        if values_of(held)[i] == value:
+            return ticks_of(held) + i
     return NULL
 
 
 cdef bint remember(
-    WindowTable* table, WindowSlot* slot, const Sip128* value, uint8_t tick_bit
+    WindowTable* table, WindowSlot* slot, uint64_t value, uint8_t tick_bit
 ) noexcept nogil:
     """Remember a value at a tick; false where 256 others are held already."""
-    cdef DistinctSet* held = slot.distinct
-    cdef uint8_t* ticks = find_value(held, value)
+    cdef uint8_t* ticks = find_value(slot.distinct, value)
     if ticks != NULL:
         ticks[0] |= tick_bit
         return True
-    if held == NULL:
-        held = <DistinctSet*>calloc(1, sizeof(DistinctSet))
-        if held == NULL:
-            table.broken = True
-            return True
-        slot.distinct = held
-    if held.count == WINDOW_DISTINCT:
+    if slot.distinct != NULL and slot.distinct.count == WINDOW_DISTINCT:
         return False
-    if held.count == held.capacity and not grow_set(held):
-        table.broken = True
+    if (slot.distinct == NULL or slot.distinct.count == slot.distinct.capacity) and not grow_set(
+        table, slot
+    ):
         return True
-    held.values[held.count] = value[0]
-    held.ticks[held.count] = tick_bit
-    held.count += 1
+    values_of(slot.distinct)[slot.distinct.count] = value
+    ticks_of(slot.distinct)[slot.distinct.count] = tick_bit
+    slot.distinct.count += 1
     return True
 
 
@@ -211,13 +169,27 @@ cdef void age_set(DistinctSet* held, int64_t ticks) noexcept nogil:
         held.count = 0
         return
     for i in range(held.count):
-        moved = <uint8_t>((<uint32_t>held.ticks[i] << ticks) & 0xFF)
+        moved = <uint8_t>((<uint32_t>ticks_of(held)[i] << ticks) & 0xFF)
         if moved != 0:
-            held.values[kept] = held.values[i]
-            held.ticks[kept] = moved
+            values_of(held)[kept] = values_of(held)[i]
+            ticks_of(held)[kept] = moved
             kept += 1
     held.count = kept
 
+
+cdef uint64_t count_values(const WindowSlot* slot, uint8_t kept) noexcept nogil:
+    """Count the values seen in at least one of the ticks."""
+    cdef uint64_t total = 0
+    cdef uint32_t i
+    if slot.distinct == NULL:
+        return 0
+    for i in range(slot.distinct.count):
+        if ticks_of(slot.distinct)[i] & kept:
+            total += 1
+    return total
+
+
+# --- Counting ------------------------------------------------------------------------------------
 
 cdef void advance(WindowSlot* slot, int64_t tick) noexcept nogil:
     """Make `tick` the newest and clear the ring entries of the ticks that are left behind."""
@@ -240,32 +212,31 @@ cdef inline void add_to(uint32_t* counter, uint32_t amount) noexcept nogil:
     counter[0] = UINT32_MAX if amount > UINT32_MAX - counter[0] else counter[0] + amount
 
 
-cdef uint64_t sum_ring(const WindowSlot* slot, int64_t tick) noexcept nogil:
+cdef inline uint64_t sum_ring(const WindowSlot* slot, int64_t tick) noexcept nogil:
     """Sum the kept ticks from tick - 7 to tick."""
     cdef uint64_t total = 0
-    cdef int64_t kept
-    for kept in range(slot.newest - 7, tick + 1):
-        total += slot.ring[kept & 7]
+    cdef int64_t i
+    if tick == slot.newest:
+        for i in range(WINDOW_TICKS):
+            total += slot.ring[i]
+        return total
+    for i in range(slot.newest - WINDOW_TICKS + 1, tick + 1):
+        total += slot.ring[i & 7]
     return total
 
 
-cdef uint64_t count_values(const WindowSlot* slot, uint8_t kept) noexcept nogil:
-    cdef uint64_t total = 0
-    cdef uint32_t i
-    if slot.distinct == NULL:
-        return 0
-    for i in range(slot.distinct.count):
-        if slot.distinct.ticks[i] & kept:
-            total += 1
-    return total
+cdef inline int64_t tick_of(WindowKind* kind, int64_t time) noexcept nogil:
+    if <uint64_t>(time - kind.tick_start) >= <uint64_t>kind.tick_ms:
+        kind.tick = time // kind.tick_ms
+        kind.tick_start = kind.tick * kind.tick_ms
+    return kind.tick
 
 
 cdef int count_window(
-    WindowTable* table, const WindowKind* kind, WindowSlot* slot, const WindowPost* post,
-    uint64_t* value,
+    WindowTable* table, WindowKind* kind, WindowSlot* slot, const WindowPost* post, uint64_t* value
 ) noexcept nogil:
     """Count a record in one window of its account, then read it."""
-    cdef int64_t tick = floor_divide(post.time, kind.tick_ms)
+    cdef int64_t tick = tick_of(kind, post.time)
     cdef uint8_t* ticks
     cdef uint8_t kept
     cdef uint32_t i
@@ -284,114 +255,202 @@ cdef int count_window(
         add_to(&slot.ring[tick & 7], post.links)
     elif kind.count_of == COUNT_TARGETS:
         for i in range(post.targets):
-            if not remember(table, slot, &post.target[i], <uint8_t>(1 << behind)):
+            if not remember(table, slot, post.target[i], <uint8_t>(1 << behind)):
                 full = True
         value[0] = count_values(slot, kept)
         return SEEN_DISTINCT_FULL if full else 0
     elif post.has_text:
-        ticks = find_value(slot.distinct, &post.digest)
+        ticks = find_value(slot.distinct, post.digest)
         if ticks != NULL and ticks[0] & kept:
             add_to(&slot.ring[tick & 7], 1)
-        full = not remember(table, slot, &post.digest, <uint8_t>(1 << behind))
+        full = not remember(table, slot, post.digest, <uint8_t>(1 << behind))
     value[0] = sum_ring(slot, tick)
     return SEEN_DISTINCT_FULL if full else 0
 
 
+cdef bint clear_retired(WindowTable* table, WindowRow* row) noexcept nogil:
+    """Empty the windows of a row that have retired; false where none is left."""
+    cdef WindowSlot* slots = slots_of(row)
+    cdef bint left = False
+    cdef size_t i
+    for i in range(table.windows):
+        if slots[i].newest == NEVER:
+            continue
+        if table.stream_time >= retires_at(&table.kinds[i], &slots[i]):
+            clear_slot(table, &slots[i])
+        else:
+            left = True
+    return left or (row.frozen != 0 and table.stream_time < account_retires_at(table, row))
+
+
+cdef bint list_changed(WindowTable* table, WindowRow* row, uint32_t place) noexcept nogil:
+    cdef void* grown
+    cdef size_t capacity
+    if table.changed_count == table.changed_capacity:
+        capacity = 2 * table.changed_capacity + 1024
+        grown = realloc(table.changed, capacity * sizeof(uint32_t))
+        if grown == NULL:
+            table.broken = True
+            return False
+        table.changed = <uint32_t*>grown
+        table.changed_capacity = capacity
+    table.changed[table.changed_count] = place
+    table.changed_count += 1
+    row.changed = True
+    return True
+
+
+cdef uint32_t tag_account(const WindowTable* table, const Sip128* account) noexcept nogil:
+    """Return the account's tag and fetch its index slot."""
+    cdef uint32_t tag = place_tag(table, account)
+    cdef const IndexPart* part = part_of(table, account)
+    if part.slots != NULL:
+        __builtin_prefetch(part.slots + (tag & part.mask))
+    return tag
+
+
+cdef void fetch_account(
+    const WindowTable* table, const Sip128* account, uint32_t tag
+) noexcept nogil:
+    """Fetch the row that the first slot with the account's tag names."""
+    cdef const IndexPart* part = part_of(table, account)
+    cdef uint32_t at = tag & part.mask
+    cdef const uint8_t* row
+    cdef size_t line
+    if part.slots == NULL:
+        return
+    while part.slots[at].row != 0:
+        if part.slots[at].tag == tag:
+            row = <const uint8_t*>row_at(table, part.slots[at].row - 1)
+            for line in range(0, table.row_bytes, LINE):
+                __builtin_prefetch(row + line)
+            return
+        at = (at + 1) & part.mask
+
+
+cdef WindowRow* open_row(
+    WindowTable* table, const WindowPost* post, uint32_t* place, bint* fresh
+) noexcept nogil:
+    """Return the account's row, new where it has none that stands; NULL: full or no memory."""
+    cdef IndexPart* part = part_of(table, &post.account)
+    cdef IndexSlot* slot
+    cdef WindowRow* row
+    fresh[0] = False
+    if part.slots != NULL:
+        slot = index_slot(table, part, &post.account, post.tag)
+        if slot.row != 0:
+            place[0] = slot.row - 1
+            row = row_at(table, place[0])
+            if clear_retired(table, row):
+                return row
+            retire_row(table, place[0])
+    if not make_room(table):
+        return NULL
+    row = take_row(table, &post.account, post.tag)
+    if row == NULL:
+        return NULL
+    place[0] = index_slot(table, part, &post.account, post.tag).row - 1
+    row.partitioners[0] = murmur2(post.id, post.id_size)
+    row.partitioners[1] = crc32(post.id, post.id_size)
+    fresh[0] = True
+    return row
+
+
 cdef int count_post(WindowTable* table, const WindowPost* post, uint64_t* values) noexcept nogil:
-    """Count one create or edit; write one value per window and return SEEN_* bits."""
-    cdef WindowSlot* row
+    """Count one create or edit; write one value per specified window and return SEEN_* bits."""
+    cdef uint64_t[64] counted
+    cdef WindowRow* row
+    cdef WindowSlot* slots
+    cdef uint32_t place
     cdef size_t i
     cdef int seen = 0
-    cdef int64_t retires
+    cdef bint fresh
     if post.time > table.stream_time:
         table.stream_time = post.time
     if table.windows == 0:
         return 0
-    row = find_row(table, &post.account)
-    if not is_taken(row) or table.stream_time >= account_retires_at(table, row):
-        if is_taken(row):
-            # Its own row is free again and is not counted; the table's size does not change.
-            for i in range(table.windows):
-                clear_slot(&row[i])
-            if table.held > 0:
-                table.held -= 1
-            drop_gap(table, row)
-        if not make_room(table):
-            for i in range(table.windows):
-                values[i] = 0
-            return SEEN_TABLE_FULL
-        row = find_row(table, &post.account)
-        for i in range(table.windows):
-            row[i].key = post.account
-        table.held += 1
+    for i in range(RETIRED_PER_POST):
+        if table.held == 0 or table.heap[0].due > table.stream_time:
+            break
+        retire_earliest(table)
+    row = open_row(table, post, &place, &fresh)
+    if row == NULL:
+        for i in range(table.specified):
+            values[i] = 0
+        return SEEN_TABLE_FULL
+    slots = slots_of(row)
     for i in range(table.windows):
-        if row[i].newest != NEVER and table.stream_time >= retires_at(&table.kinds[i], &row[i]):
-            clear_slot(&row[i])
-        seen |= count_window(table, &table.kinds[i], &row[i], post, &values[i])
-    retires = account_retires_at(table, row)
-    if retires < table.next_retirement:
-        table.next_retirement = retires
+        seen |= count_window(table, &table.kinds[i], &slots[i], post, &counted[i])
+    for i in range(table.specified):
+        values[i] = counted[table.places[i]]
+    if fresh:
+        file_row(table, place, account_retires_at(table, row))
+    if not row.changed:
+        list_changed(table, row, place)
     return seen
 
 
-cdef void drop_gap(WindowTable* table, WindowSlot* gap) noexcept nogil:
-    """Close the gap of a removed row by moving later rows of its run back (no tombstones)."""
-    cdef uint64_t hole = <uint64_t>(gap - table.slots) // table.windows
-    cdef uint64_t at = hole, home
-    cdef WindowSlot* row
-    while True:
-        at = (at + 1) & table.mask
-        row = table.slots + at * table.windows
-        if not is_taken(row):
-            return
-        home = siphash13(&table.placement, row[0].key.first, row[0].key.second) & table.mask
-        if ((at - home) & table.mask) >= ((at - hole) & table.mask):
-            memcpy(
-                table.slots + hole * table.windows, row, table.windows * sizeof(WindowSlot)
-            )
-            clear_moved(row, table.windows)
-            hole = at
+include "window_rows.pxi"
+include "window_images.pxi"
+include "partitioners.pxi"
 
 
-cdef void clear_moved(WindowSlot* row, size_t windows) noexcept nogil:
-    """Empty a row whose sets now belong to another one."""
-    cdef size_t i
-    for i in range(windows):
-        row[i].distinct = NULL
-        clear_slot(&row[i])
+cdef object as_bytes(EntryBuffer* buffer):
+    """Hand over what is packed and empty the buffer."""
+    if buffer.broken:
+        free_entries(buffer)
+        raise MemoryError
+    packed = PyBytes_FromStringAndSize(<const char*>buffer.data, <Py_ssize_t>buffer.size)
+    free_entries(buffer)
+    return packed
 
 
 cdef class AccountWindows:
     """Own the account windows of one input partition, and its stream time.
 
-    Made by `Screen.new_state`; a screen counts in it without the GIL.
+    Made by `Screen.new_state`; a screen counts in it without the GIL. Times are ms from 0 to
+    the year 9999. A window is named by what it counts and its length: one that a restored image
+    has and this table lacks is kept as it is until it retires.
     """
 
     def __cinit__(self, windows, uint64_t max_keys, int partition, bytes placement_seed not None):
         cdef size_t i
+        kinds = list(dict.fromkeys((window.count, window.over_ms) for window in windows))
         if len(placement_seed) != 16:
             raise BuildError("placement seed bytes", 16, len(placement_seed))
         sip_key(&self.table.placement, <const uint8_t*>PyBytes_AS_STRING(placement_seed))
         self.partition = partition
-        self.table.windows = <size_t>len(windows)
+        self.table.windows = <size_t>len(kinds)
+        self.table.specified = <size_t>len(windows)
+        self.table.row_bytes = sizeof(WindowRow) + self.table.windows * sizeof(WindowSlot)
         self.table.max_keys = max_keys
         self.table.stream_time = INT64_MIN
-        self.table.kinds = <WindowKind*>malloc((self.table.windows + 1) * sizeof(WindowKind))
-        if self.table.kinds == NULL:
+        self.table.kinds = <WindowKind*>calloc(self.table.windows + 1, sizeof(WindowKind))
+        self.table.places = <size_t*>calloc(self.table.specified + 1, sizeof(size_t))
+        if self.table.kinds == NULL or self.table.places == NULL:
             raise MemoryError
-        for i in range(self.table.windows):
-            self.table.kinds[i].count_of = COUNTS.index(windows[i].count)
-            self.table.kinds[i].tick_ms = windows[i].over_ms // TICKS
-        if self.table.windows > 0 and not rebuild(&self.table, FIRST_CAPACITY):
-            raise MemoryError
+        for i, (count, over_ms) in enumerate(kinds):
+            self.table.kinds[i].count_of = COUNTS.index(count)
+            self.table.kinds[i].tick_ms = over_ms // TICKS
+        for i, window in enumerate(windows):
+            self.table.places[i] = kinds.index((window.count, window.over_ms))
 
     def __dealloc__(self):
-        cdef uint64_t i
-        if self.table.slots != NULL:
-            for i in range((self.table.mask + 1) * self.table.windows):
-                clear_slot(&self.table.slots[i])
-        free(self.table.slots)
-        free(self.table.kinds)
+        cdef WindowTable* table = &self.table
+        cdef size_t i
+        for i in range(WINDOW_SLICES):
+            clear_part(table, &table.parts[i])
+            free(table.parts[i].slots)
+        for i in range(table.page_count):
+            free(table.pages[i])
+        free(table.pages)
+        free(table.heap)
+        free(table.heap_places)
+        free(table.frozen)
+        free(table.changed)
+        free(table.kinds)
+        free(table.places)
+        free_entries(&table.deleted)
 
     @property
     def stream_time(self):
@@ -400,42 +459,114 @@ cdef class AccountWindows:
 
     @property
     def accounts(self):
-        """Return the number of accounts held, retired ones included until they are swept."""
+        """Return the number of accounts held, retired ones included until they are freed."""
         return self.table.held
 
     @property
     def memory_bytes(self):
-        """Return the bytes of the slots; distinct sets come on top."""
-        return (self.table.mask + 1) * self.table.windows * sizeof(WindowSlot)
+        """Return the bytes of rows, index, retirement heap and distinct values."""
+        cdef uint64_t total = self.table.page_count * PAGE_ROWS * self.table.row_bytes
+        cdef size_t i
+        total += self.table.heap_capacity * (sizeof(Retirement) + sizeof(uint32_t))
+        for i in range(WINDOW_SLICES):
+            if self.table.parts[i].slots != NULL:
+                total += (self.table.parts[i].mask + 1) * sizeof(IndexSlot)
+        return total + self.table.set_bytes
 
-    def count(self, bytes account not None, long long time, uint32_t links, targets, digest):
+    def changes(self):
+        """Return the entries of what changed since the last call, deletes first."""
+        cdef WindowTable* table = &self.table
+        cdef EntryBuffer out = table.deleted
+        cdef WindowRow* row
+        cdef size_t i
+        memset(&table.deleted, 0, sizeof(EntryBuffer))
+        with nogil:
+            for i in range(table.changed_count):
+                if i + AHEAD < table.changed_count:
+                    __builtin_prefetch(row_at(table, table.changed[i + AHEAD]))
+                row = row_at(table, table.changed[i])
+                if row.changed:  # not freed since
+                    row.changed = False
+                    put_row(table, &out, row)
+            table.changed_count = 0
+        return as_bytes(&out)
+
+    def snapshot(self, uint8_t slice_):
+        """Return the entries of a slice's accounts that have not retired, by key."""
+        cdef EntryBuffer out
+        memset(&out, 0, sizeof(out))
+        with nogil:
+            if not put_part(&self.table, &self.table.parts[slice_], &out):
+                out.broken = True
+        return as_bytes(&out)
+
+    def restore(self, long long stream_time, bytes entries not None):
+        """Apply entries; nothing of it comes out of `changes`. CorruptImage: worthless now."""
+        cdef EntryReader reader
+        cdef EntryView entry
+        cdef int found
+        cdef bint applied = True
+        if stream_time > LAST_TIME:
+            raise CorruptImage(f"stream time {stream_time} is past the year 9999")
+        if stream_time > self.table.stream_time:
+            self.table.stream_time = stream_time
+        reader.at = <const uint8_t*>PyBytes_AS_STRING(entries)
+        reader.end = reader.at + PyBytes_GET_SIZE(entries)
+        with nogil:
+            found = next_entry(&reader, &entry)
+            while found == ENTRY_FOUND:
+                applied = apply_entry(&self.table, &entry)
+                if not applied:
+                    break
+                found = next_entry(&reader, &entry)
+        if self.table.broken:
+            raise MemoryError
+        if found == ENTRY_CORRUPT or not applied:
+            place = reader.at - <const uint8_t*>PyBytes_AS_STRING(entries)
+            raise CorruptImage(f"window entry before byte {place} of {len(entries)} is malformed")
+
+    def clear(self, uint8_t slice_):
+        """Forget every account of a slice; nothing of it comes out of `changes`."""
+        with nogil:
+            clear_part(&self.table, &self.table.parts[slice_])
+
+    def count(
+        self, bytes account not None, bytes name not None, long long time, uint32_t links, targets,
+        digest,
+    ):
         """Count one record by hand and return (values, late, distinct_full, table_full).
 
-        For tests against the twin. `account`, each target and the digest are 16 bytes; digest
-        is None for an empty text.
+        For tests against the twin. `account` has 16 bytes, `name` is the account's id, each of
+        the targets, and the digest, 8 bytes; digest is None for an empty text.
         """
         cdef WindowPost post
         cdef uint64_t[64] values
         cdef bytes value
         cdef int seen
-        if len(account) != 16 or len(targets) > 2 or self.table.windows > 64:
+        if len(account) != 16 or len(targets) > 2 or self.table.specified > 64:
             raise ValueError("an account has 16 bytes, a record at most two targets")
+        if not 0 <= time <= LAST_TIME:
+            raise ValueError(f"time {time} is not from 1970 to 9999")
         memset(&post, 0, sizeof(post))
         memcpy(&post.account, PyBytes_AS_STRING(account), 16)
+        post.tag = tag_account(&self.table, &post.account)
+        fetch_account(&self.table, &post.account, post.tag)
+        post.id = <const uint8_t*>PyBytes_AS_STRING(name)
+        post.id_size = <size_t>PyBytes_GET_SIZE(name)
         post.time = time
         post.links = links
         for value in targets:
-            memcpy(&post.target[post.targets], PyBytes_AS_STRING(value), 16)
+            memcpy(&post.target[post.targets], PyBytes_AS_STRING(value), 8)
             post.targets += 1
         if digest is not None:
             value = digest
             post.has_text = True
-            memcpy(&post.digest, PyBytes_AS_STRING(value), 16)
+            memcpy(&post.digest, PyBytes_AS_STRING(value), 8)
         seen = count_post(&self.table, &post, values)
         if self.table.broken:
             raise MemoryError
         return (
-            tuple([values[i] for i in range(self.table.windows)]),
+            tuple([values[i] for i in range(self.table.specified)]),
             bool(seen & SEEN_LATE),
             bool(seen & SEEN_DISTINCT_FULL),
             bool(seen & SEEN_TABLE_FULL),
