@@ -3,9 +3,11 @@
 from fastpath.columns import Columns as Columns
 from fastpath.records import BatchView
 from fastpath.spec import ScreenSpec
+from fastpath.windows import AccountWindows
 
 class ScreenState:
     partition: int
+    windows: AccountWindows
     @property
     def stream_time(self) -> int | None: ...
     @property

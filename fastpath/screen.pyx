@@ -29,6 +29,7 @@ from fastpath.text cimport (
 )
 from fastpath.windows cimport (
     SEEN_DISTINCT_FULL, SEEN_LATE, SEEN_TABLE_FULL, AccountWindows, WindowPost, count_post,
+    fetch_account, tag_account,
 )
 
 from fastpath.checks import check_spec, counter_names
@@ -59,6 +60,7 @@ cdef enum:
     RECORD_BYTES = 262144  # MAX_RECORD_BYTES
     SKEW = 300000  # CLOCK_SKEW_MS
     DAY_MS = 86400000
+    AHEAD = 4  # posts whose windows are fetched into the cache ahead of the one at hand
     TARGET_TAG = 6  # first byte hashed: 0 account, 1 to 5 fingerprints, 6 reply or repost target
 
     FLAG_LATE = 1  # bits by place in FLAGS
@@ -102,6 +104,8 @@ cdef struct Found:  # what the screen found in one record of a chunk
     uint32_t flags
     bint gated  # any gate holds
     int64_t time  # origin time
+    Sip128 account  # identity
+    uint32_t tag  # where its windows stand
     uint64_t* gates  # bitset, NULL without gates
     uint64_t* windows
     uint64_t* lists  # matches and hits per list
@@ -125,7 +129,10 @@ cdef int by_list_and_entry(const void* a, const void* b) noexcept nogil:
 
 
 cdef class ScreenState:
-    """Hold what a screen remembers of one input partition; made by `Screen.new_state`."""
+    """Hold what a screen remembers of one input partition; made by `Screen.new_state`.
+
+    `windows` has the changelog: changes, snapshot, restore, clear.
+    """
 
     @property
     def stream_time(self):
@@ -134,12 +141,12 @@ cdef class ScreenState:
 
     @property
     def accounts(self):
-        """Return the number of accounts held, retired ones included until they are swept."""
+        """Return the number of accounts held, retired ones included until they are freed."""
         return self.windows.accounts
 
     @property
     def memory_bytes(self):
-        """Return the bytes of the window slots."""
+        """Return the bytes of the windows and all that belongs to them."""
         return self.windows.memory_bytes
 
 
@@ -365,6 +372,10 @@ cdef class Screen:
             self.accept(&refs[i], &self.posts[i], &self.found[i])
             if self.found[i].status == STATUS_POST:
                 self.found[i].place = <uint32_t>texts
+                self.found[i].account = siphash128(
+                    &self.key, 0, self.posts[i].account.data, self.posts[i].account.size
+                )
+                self.found[i].tag = tag_account(&windows.table, &self.found[i].account)
                 if make_lanes(
                     &self.arena.bump, &self.keywords.table, self.posts[i].text.data,
                     self.posts[i].text.size, &self.texts[texts],
@@ -378,6 +389,10 @@ cdef class Screen:
         ) != 0:
             return READ_NO_MEMORY
         for i in range(count):
+            if i + AHEAD < count and self.found[i + AHEAD].status == STATUS_POST:
+                fetch_account(
+                    &windows.table, &self.found[i + AHEAD].account, self.found[i + AHEAD].tag
+                )
             found = &self.found[i]
             if found.status != STATUS_POST:
                 continue
@@ -419,7 +434,7 @@ cdef class Screen:
         found.flags = FLAG_DUPLICATE_KEY if found.duplicate_key else 0
         found.lists = <uint64_t*>bump_alloc(bump, (self.all_lists + 1) * sizeof(uint64_t))
         found.windows = <uint64_t*>bump_alloc(
-            bump, (windows.table.windows + 1) * sizeof(uint64_t)
+            bump, (windows.table.specified + 1) * sizeof(uint64_t)
         )
         if found.lists == NULL or found.windows == NULL:
             return READ_NO_MEMORY
@@ -571,22 +586,25 @@ cdef class Screen:
     ) noexcept nogil:
         cdef WindowPost record
         cdef int seen
-        record.account = siphash128(&self.key, 0, post.account.data, post.account.size)
+        record.account = found.account
+        record.tag = found.tag
+        record.id = post.account.data
+        record.id_size = post.account.size
         record.time = found.time
         record.links = found.url_count
         record.targets = 0
         if post.reply_to.size > 0:
             record.target[0] = siphash128(
                 &self.key, TARGET_TAG, post.reply_to.data, post.reply_to.size
-            )
+            ).first
             record.targets = 1
         if post.repost_of.size > 0:
             record.target[record.targets] = siphash128(
                 &self.key, TARGET_TAG, post.repost_of.data, post.repost_of.size
-            )
+            ).first
             record.targets += 1
         record.has_text = found.folded.size > 0
-        memcpy(&record.digest, found.digest, 16)
+        memcpy(&record.digest, found.digest, 8)
         seen = count_post(&windows.table, &record, found.windows)
         if seen & SEEN_LATE:
             found.flags |= FLAG_LATE

@@ -86,7 +86,8 @@ cdef uint8_t* put_window(
     cdef int64_t due = base // kind.tick_ms
     cdef bint own = slot.newest != due
     cdef uint8_t* bitmap
-    cdef uint32_t i, counter, values
+    cdef uint32_t counter, values
+    cdef int i
     at = put_varint(at, code_of(kind, own))
     if own:
         at = put_varint(at, zigzag(slot.newest - due))
@@ -151,7 +152,7 @@ cdef const uint8_t* get_window(
     """Read one window into an empty slot; NULL where it is malformed (or memory ran out)."""
     cdef uint64_t number
     cdef bint own = False
-    cdef uint32_t i
+    cdef int i
     cdef uint8_t bitmap
     at = get_varint(at, end, &number)
     if at == NULL or not read_code(number, kind, &own):
@@ -184,7 +185,7 @@ cdef const uint8_t* get_values(
     WindowTable* table, const uint8_t* at, const uint8_t* end, WindowSlot* slot
 ) noexcept nogil:
     cdef uint64_t values
-    cdef uint32_t i
+    cdef uint32_t i, j
     at = get_varint(at, end, &values)
     if at == NULL or values > WINDOW_DISTINCT or VALUE_BYTES * values > <uint64_t>(end - at):
         return NULL
@@ -199,6 +200,9 @@ cdef const uint8_t* get_values(
     for i in range(<uint32_t>values):
         if ticks_of(slot.distinct)[i] == 0:
             return NULL
+        for j in range(i):
+            if values_of(slot.distinct)[j] == values_of(slot.distinct)[i]:
+                return NULL
     return at + VALUE_BYTES * values
 
 

@@ -322,8 +322,8 @@ cdef void fetch_account(
     while part.slots[at].row != 0:
         if part.slots[at].tag == tag:
             row = <const uint8_t*>row_at(table, part.slots[at].row - 1)
-            for line in range(0, table.row_bytes, LINE):
-                __builtin_prefetch(row + line)
+            for line in range((table.row_bytes + LINE - 1) // LINE):
+                __builtin_prefetch(row + line * LINE)
             return
         at = (at + 1) & part.mask
 
@@ -363,13 +363,13 @@ cdef int count_post(WindowTable* table, const WindowPost* post, uint64_t* values
     cdef WindowSlot* slots
     cdef uint32_t place
     cdef size_t i
-    cdef int seen = 0
+    cdef int seen = 0, _
     cdef bint fresh
     if post.time > table.stream_time:
         table.stream_time = post.time
     if table.windows == 0:
         return 0
-    for i in range(RETIRED_PER_POST):
+    for _ in range(RETIRED_PER_POST):
         if table.held == 0 or table.heap[0].due > table.stream_time:
             break
         retire_earliest(table)
@@ -437,10 +437,11 @@ cdef class AccountWindows:
 
     def __dealloc__(self):
         cdef WindowTable* table = &self.table
+        cdef int slice_
         cdef size_t i
-        for i in range(WINDOW_SLICES):
-            clear_part(table, &table.parts[i])
-            free(table.parts[i].slots)
+        for slice_ in range(WINDOW_SLICES):
+            clear_part(table, &table.parts[slice_])
+            free(table.parts[slice_].slots)
         for i in range(table.page_count):
             free(table.pages[i])
         free(table.pages)
@@ -466,7 +467,7 @@ cdef class AccountWindows:
     def memory_bytes(self):
         """Return the bytes of rows, index, retirement heap and distinct values."""
         cdef uint64_t total = self.table.page_count * PAGE_ROWS * self.table.row_bytes
-        cdef size_t i
+        cdef int i
         total += self.table.heap_capacity * (sizeof(Retirement) + sizeof(uint32_t))
         for i in range(WINDOW_SLICES):
             if self.table.parts[i].slots != NULL:

@@ -104,7 +104,9 @@ class Screen:
         """Return the empty state of an input partition; the seed changes nothing here."""
         if len(placement_seed) != 16:
             raise BuildError("placement seed bytes", 16, len(placement_seed))
-        return ScreenState(partition, AccountWindows(self.spec.windows, self.spec.max_window_keys))
+        return ScreenState(
+            partition, AccountWindows(self.spec.windows, self.spec.max_window_keys, self._key)
+        )
 
     def counters(self) -> dict[str, int]:
         """Return the monotonic counters; every name that may occur stands in it."""

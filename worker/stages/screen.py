@@ -30,6 +30,7 @@ from worker.policy.conditions import post_activation
 from worker.stages import wire
 from worker.stages.dead_letters import dead_letter
 from worker.stages.protocols import Output
+from worker.state.changelog import NO_TIME
 
 # A post that was judged in part only: a person must look (the counts are lower bounds).
 NOTICE_FLAGS: tuple[str, ...] = ("matches_truncated", "window_table_full")
@@ -100,6 +101,27 @@ class ScreenStage:
     def entries(self, table: ScreenTable) -> Mapping[str, int]:
         """Count the accounts whose windows are in memory."""
         return {"accounts": table.state.accounts}
+
+    def changes(self, table: ScreenTable) -> bytes:
+        """Drain the accounts whose windows changed."""
+        return cast("bytes", table.state.windows.changes())
+
+    def snapshot(self, table: ScreenTable, slice_: int) -> bytes:
+        """Pack the windows of a slice's accounts."""
+        return cast("bytes", table.state.windows.snapshot(slice_))
+
+    def restore(self, table: ScreenTable, stream_time: int, entries: bytes) -> None:
+        """Apply packed windows; one that this bundle lacks stands still until it retires."""
+        table.state.windows.restore(stream_time, entries)
+
+    def clear(self, table: ScreenTable, slice_: int) -> None:
+        """Forget the accounts of a slice."""
+        table.state.windows.clear(slice_)
+
+    def stream_time(self, table: ScreenTable) -> int:
+        """Return the greatest origin time counted."""
+        time = table.state.windows.stream_time
+        return NO_TIME if time is None else int(time)
 
     def step(self, table: ScreenTable | None, view: BatchView) -> list[Output]:
         """Judge posts, or forward reviews or receipts; table is None for the latter two."""
