@@ -1,7 +1,7 @@
 """Find many keyword lists in batches of lanes: layouts and signatures for screen."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from fastpath.arena cimport Arena, Bump
 from fastpath.text cimport Lane
@@ -24,40 +24,74 @@ cdef struct MatchRow:           # one pattern found in one post
 cdef struct PostMatches:
     MatchRow* rows              # ordered by list, lane, pattern; NULL where there are none
     uint32_t count              # rows
-    uint32_t visited            # outputs looked at, for the work budget; bytes when squeezed
+    uint32_t visited            # occurrences looked at; bytes of keys when squeezed
     bint truncated              # a cap was met: set flag matches_truncated
 
 
-cdef struct Output:             # one pattern that ends in a state
-    uint32_t pattern            # index in KeywordTable.patterns
-    uint32_t size               # bytes of the pattern in this lane
-    bint test_start             # must not follow a word character
-    bint test_end               # must not precede one
+cdef struct Output:             # one pattern or exception that ends in a state
     const uint8_t* asks         # squeezed: gaps and runs per byte; else NULL
+    uint32_t pattern            # index in KeywordTable.patterns
+    uint32_t list
+    uint32_t size               # bytes of the key
+    bint test_start             # squeezed: no word character before it; elsewhere the trie knows
+    bint test_end               # must not precede a word character
+    bint exception
+    bint filtered               # its list has exceptions or reports the longest alone
 
 
 cdef struct Pattern:            # one entry of one list in one lane
     uint32_t list
-    uint32_t index
+    uint32_t index              # in the list's patterns, or exceptions
     uint32_t lane
+    bint exception
 
 
-cdef struct Automaton:          # one per lane
-    uint8_t classes[256]        # byte -> column; 0 for bytes of no pattern
-    uint32_t* table             # states x stride: row offset of the next state, top bit: has output
-    uint32_t stride             # byte classes
-    uint32_t states             # 0: no list reads this lane
-    uint32_t* outputs_from      # states + 1 offsets into outputs
+cdef struct State:
+    uint32_t children           # its first child; they end where those of the next state begin
+    uint32_t fallback           # state of the longest proper suffix
+    uint32_t outputs            # its first output; they end where those of the next state begin
+    uint32_t reports            # the longest suffix with outputs, itself included; 0 for none
+
+
+cdef struct Automaton:          # every key of one lane: finds patterns and spans
+    uint32_t count              # states; 0: no list reads this lane
+    uint32_t[512] roots         # children of state 0, then of state 1; 0 for none
+    State* states               # breadth first, and one more behind the last
+    uint8_t* labels             # per state: the byte that leads to it
+    uint32_t* open_reports      # as State.reports, for outputs whose end is not tested; or NULL
     Output* outputs
-    uint32_t* suffix            # nearest shorter suffix state with outputs, 0 for none
+
+
+cdef struct WordGate:           # hashes of the first words of keys
+    uint64_t* buckets           # four fingerprints of 16 bits each; NULL: no key has words
+    uint32_t shift              # a hash shifted right by it is a bucket
+    uint32_t lead               # most bytes that stand before the first word of a key
+    bint pairs                  # some keys are known by their first two words
+
+
+cdef struct ByteGate:           # a dense automaton over the beginnings of keys without such words
+    uint32_t count              # states, the one for a hit included; 0: there are no such keys
+    uint32_t stride             # byte classes
+    uint32_t hit                # row of the state that is never left
+    bint needs_word             # bytes outside ASCII have a class as part of a word and another
+    uint16_t[512] classes       # by byte, then by 256 + byte inside words
+    uint32_t* table             # rows of `stride` entries: the next row
+
+
+cdef struct LaneTable:          # what is known of the keys of one lane
+    Automaton automaton
+    WordGate words
+    ByteGate bytes
 
 
 cdef struct KeywordTable:
     uint32_t lanes              # bit LANE_x: some list reads lane x
     uint32_t lists
-    uint32_t pattern_count
+    uint32_t pattern_count      # exceptions included
     const Pattern* patterns
-    Automaton automata[4]       # LANE_COUNT
+    const uint8_t* longest      # per list: reports the longest alone
+    bint filtered               # some list has exceptions or reports the longest alone
+    LaneTable lane[4]           # LANE_COUNT
 
 
 cdef struct Seen:               # what the post at hand has met of one pattern or list
@@ -77,7 +111,7 @@ cdef struct ScanState:          # one worker's memory while scanning; made by Sc
     Seen* patterns              # per KeywordTable.patterns
     Seen* lists                 # per list
     Found* found                # at most 32 per list
-    Bump* scratch               # hits and offsets of one post
+    Bump* scratch               # candidates, occurrences and offsets of one post
 
 
 # Make the lanes of one post that `table` reads; 0, or -1 when the arena has no memory.
@@ -101,6 +135,17 @@ cdef class Keywords:
     cdef readonly tuple lists
     cdef readonly tuple notes
     cdef readonly size_t table_bytes
+    cdef readonly double build_seconds
+
+
+cdef class TextBatch:
+    """Own texts as UTF-8, ready to be scanned again and again; immutable."""
+
+    cdef Arena arena
+    cdef const uint8_t** texts
+    cdef uint32_t* sizes
+    cdef readonly size_t count
+    cdef readonly size_t bytes
 
 
 cdef class Scanner:
@@ -110,3 +155,4 @@ cdef class Scanner:
     cdef Keywords keywords
     cdef Arena arena
     cdef Arena scratch
+    cdef Arena lanes            # of the texts that find_hits looks at

@@ -11,7 +11,8 @@ class Keywords:
 
     lists: tuple[KeywordList, ...]
     notes: tuple[PatternNote, ...]
-    table_bytes: int
+    table_bytes: int  # of all automata and gates
+    build_seconds: float
 
     def __init__(self, lists: Sequence[KeywordList]) -> None: ...
     @property
@@ -19,8 +20,17 @@ class Keywords:
     def find(self, text: str) -> TextMatches: ...
     def find_all(self, texts: Sequence[str]) -> list[TextMatches]: ...
 
+class TextBatch:
+    """Own texts as UTF-8, ready to be scanned again and again; immutable."""
+
+    count: int
+    bytes: int
+
+    def __init__(self, texts: Sequence[str]) -> None: ...
+
 class Scanner:
     """Own one worker's scan memory for one set of lists; not to be shared by threads."""
 
     def __init__(self, keywords: Keywords) -> None: ...
     def find_all(self, texts: Sequence[str]) -> list[TextMatches]: ...
+    def find_hits(self, batch: TextBatch) -> list[tuple[int, TextMatches]]: ...

@@ -9,8 +9,8 @@ from fastpath.spec import Lane, Match
 MAX_LANE_BYTES = 256 * 1024  # output budget of a lane; a 64 KiB text can fold to eleven times that
 MAX_PATTERN_BYTES = 1024  # UTF-8 bytes of a pattern in its lane
 MAX_PATTERNS = 1 << 24  # patterns x lanes of all lists; ids are 32-bit inside
-MAX_TABLE_BYTES = 256 * 1024 * 1024  # all automata of one build
-VISITS_FIXED = 64  # outputs looked at per lane and post: this
+MAX_TABLE_BYTES = 1 << 30  # all automata of one build; a million patterns take about 0.3 GiB
+VISITS_FIXED = 64  # occurrences looked at per lane and post: this
 VISITS_PER_BYTE = 8  # plus this per lane byte; then matches_truncated
 
 MIN_SQUEEZED_LETTERS = 5  # letters and numbers of a pattern in the squeezed lane, unless insisted
@@ -30,6 +30,9 @@ Remark = Literal[
     "duplicate",  # equal to an earlier pattern of the list in this lane; that one is reported
     "unbounded_start",  # boundary asked for, but it begins where its script has none
     "unbounded_end",
+    "dominated",  # a shorter pattern of the list stands in it: it adds a span, never a post
+    "excepted",  # an exception of the list is equal to it: it never counts
+    "idle_exception",  # no pattern of the list stands in it
 ]
 
 
@@ -70,5 +73,5 @@ class TextMatches(NamedTuple):
     """Report the patterns found in one text."""
 
     matches: tuple[Match, ...]  # by list, lane, pattern
-    visited: int  # outputs looked at
+    visited: int  # occurrences looked at; in the squeezed lane bytes of keys
     truncated: bool  # a cap was met: rows are missing or counts are lower bounds

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 Lane: TypeAlias = Literal["raw", "folded", "skeleton", "squeezed"]
 Boundary: TypeAlias = Literal["word", "prefix", "none"]
+Report: TypeAlias = Literal["all", "leftmost-longest"]
 HashKind: TypeAlias = Literal["sha256", "md5", "domain", "url"]
 WindowCount: TypeAlias = Literal["posts", "links", "distinct_targets", "repeated_texts"]
 FingerprintType: TypeAlias = Literal["text", "url", "media", "repost", "device"]
@@ -104,6 +105,9 @@ class KeywordList:
     lanes: tuple[Lane, ...] = ("folded",)
     boundary: Boundary = "word"
     insist: bool = False  # take patterns of fewer than 5 letters into the squeezed lane too
+    report: Report = "all"  # every occurrence, or from left to right the longest without overlap
+    exceptions: tuple[str, ...] = ()  # what stands inside one of these does not count
+    pattern_lanes: tuple[tuple[Lane, ...], ...] = ()  # per pattern, in place of `lanes`; or none
 
 
 @dataclass(frozen=True, slots=True)

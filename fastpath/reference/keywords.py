@@ -1,76 +1,59 @@
-"""Define what keyword lists find in a text: every occurrence, boundaries, caps, notes.
+"""Define what keyword lists find in a text: every occurrence, exceptions, overlaps, caps, notes.
 
-A pattern has one key in the raw and folded lanes. Skeletons depend on case, so in the skeleton
-lane it has those of its lower, upper and title forms; in the squeezed lane, what is made of these
-and of the folded pattern.
+An occurrence is where the bytes of a key stand in a lane with the boundaries that its list asks
+for. What a list reports of its occurrences follows from its exceptions and from `report`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from fastpath import lanes as limits
 from fastpath.errors import BuildError
 from fastpath.lanes import (
     LETTER_ENDS,
-    LETTER_GAP,
-    LETTER_RUN,
     LETTER_STARTS,
-    MAX_PATTERN_BYTES,
-    MAX_PATTERNS,
-    MAX_TABLE_BYTES,
-    MIN_SQUEEZED_LETTERS,
     VISITS_FIXED,
     VISITS_PER_BYTE,
-    LaneView,
-    LetterView,
     PatternNote,
+    Remark,
     TextMatches,
 )
 from fastpath.reference.lookalikes import (
     fits,
-    skeleton_of,
     spans_skeleton,
     spans_squeezed,
-    squeezed_of,
     view_skeleton,
     view_squeezed,
 )
-from fastpath.reference.text import (
-    LETTERS,
-    NUMBERS,
-    UNSPACED,
-    WORD,
-    spans_folded,
-    spans_raw,
-    view_folded,
-    view_raw,
+from fastpath.reference.patterns import (
+    SQUEEZED,
+    Key,
+    check_list,
+    make_keys,
+    pattern_lanes,
+    spaced,
+    tested_ends,
 )
+from fastpath.reference.text import WORD, spans_folded, spans_raw, view_folded, view_raw
 from fastpath.spec import LANES, MAX_ROWS, KeywordList, Match
 
-BOUNDARIES = ("word", "prefix", "none")
-_SQUEEZED = LANES.index("squeezed")
 _VIEWS = (view_raw, view_folded, view_skeleton)
 _SPANS = (spans_raw, spans_folded, spans_skeleton, spans_squeezed)
 
 
 class _Pattern(NamedTuple):
-    """Hold one pattern of one list in one lane; compares in the order of reports."""
+    """Hold one pattern or exception of one list in one lane, in the order of visits."""
 
     list: int
     lane: int
-    number: int  # in the list; these three name it in a report
+    exception: bool
+    number: int  # among the list's patterns or exceptions
     test_start: bool  # must not follow a word character
     test_end: bool  # must not precede one
     asks: bytes  # squeezed: gaps and runs of the pattern, LETTER_* per byte; else empty
-
-
-class _Key(NamedTuple):
-    """Hold the bytes of a pattern in a lane and, in the squeezed one, its gaps and runs."""
-
-    data: bytes
-    asks: bytes
 
 
 class _Lane(NamedTuple):
@@ -79,12 +62,22 @@ class _Lane(NamedTuple):
     data: bytes
     word: bytes
     letters: bytes  # squeezed alone
+    places: tuple[tuple[int, int], ...]  # lane bytes per byte scanned
     truncated: bool
 
 
-class _Found(NamedTuple):
-    """Hold the first place of a pattern in lane bytes, and how often it was met."""
+class _Occurrence(NamedTuple):
+    """Hold where a pattern stands: bytes [start, end) of what was scanned."""
 
+    start: int
+    end: int
+    pattern: _Pattern
+
+
+class _Row(NamedTuple):
+    """Hold the first place of a pattern, lane bytes [start, end), and how often it was met."""
+
+    pattern: _Pattern
     start: int
     end: int
     times: int
@@ -96,19 +89,18 @@ class Keywords:
     def __init__(self, lists: Sequence[KeywordList]) -> None:
         self.lists = tuple(lists)
         self.patterns: list[dict[bytes, list[_Pattern]]] = [{} for _ in LANES]
-        notes: list[PatternNote] = []
-        total = sum(len(held.patterns) * len(set(held.lanes)) for held in self.lists)
-        if total > MAX_PATTERNS:
-            raise BuildError("patterns times lanes", MAX_PATTERNS, total)
-        for index, held in enumerate(self.lists):
-            _check_list(held)
-            for lane, name in enumerate(LANES):
-                if name in held.lanes:
-                    notes += self._add(index, lane)
-        self.notes = tuple(notes)
-        self.table_bytes = sum(_table_bytes(keys) for keys in self.patterns)
-        if self.table_bytes > MAX_TABLE_BYTES:
-            raise BuildError("keyword table bytes", MAX_TABLE_BYTES, self.table_bytes)
+        for held in self.lists:
+            check_list(held)
+        total = sum(len(_entries(held, lane)) for held in self.lists for lane in range(len(LANES)))
+        if total > limits.MAX_PATTERNS:
+            raise BuildError("patterns times lanes", limits.MAX_PATTERNS, total)
+        entries = [
+            entry
+            for index, held in enumerate(self.lists)
+            for lane in range(len(LANES))
+            for exception, number in _entries(held, lane)
+            for entry in self._add(index, lane, exception, number)
+        ]
         # Lengths of the patterns by their last byte, longest first: what may end at a byte.
         self._lengths: list[dict[int, list[int]]] = []
         for keys in self.patterns:
@@ -116,117 +108,194 @@ class Keywords:
             for key in keys:
                 by_last[key[-1]].add(len(key))
             self._lengths.append({last: sorted(by_last[last])[::-1] for last in by_last})
+        self.notes = tuple(
+            PatternNote(
+                self.lists[pattern.list].name,
+                self._written(pattern),
+                LANES[pattern.lane],
+                remark,
+            )
+            for pattern, key, added in entries
+            for remark in self._remarks(pattern, key, added)
+        )
 
-    def _add(self, list_index: int, lane: int) -> Iterable[PatternNote]:
-        """Index the patterns of a list in a lane; yield what its author should know."""
+    def _written(self, pattern: _Pattern) -> str:
+        held = self.lists[pattern.list]
+        return (held.exceptions if pattern.exception else held.patterns)[pattern.number]
+
+    def _add(
+        self, list_index: int, lane: int, exception: bool, number: int
+    ) -> Iterator[tuple[_Pattern, Key, bool]]:
+        """Index a pattern; yield it with its first key, and whether it has a key of its own."""
         held = self.lists[list_index]
-        for index, written in enumerate(held.patterns):
-            keys = _keys(written, lane, held)
-            bounded = []
-            added = False
-            for key in keys:
-                text = key.data.decode()
-                strict = lane == _SQUEEZED
-                bound_start = (strict or held.boundary != "none") and _is_bounded(text[0])
-                bound_end = (strict or held.boundary == "word") and _is_bounded(text[-1])
-                bounded.append((bound_start, bound_end))
-                patterns = self.patterns[lane].setdefault(key.data, [])
-                if all((each.list, each.asks) != (list_index, key.asks) for each in patterns):
-                    added = True
-                    patterns.append(
-                        _Pattern(list_index, lane, index, bound_start, bound_end, key.asks)
-                    )
-                    patterns.sort(key=lambda each: (each.asks, each.list, each.number))
-            if not added:
-                yield PatternNote(held.name, written, LANES[lane], "duplicate")
-                continue
-            if held.boundary != "none" and not bounded[0][0]:
-                yield PatternNote(held.name, written, LANES[lane], "unbounded_start")
-            if held.boundary == "word" and not bounded[0][1]:
-                yield PatternNote(held.name, written, LANES[lane], "unbounded_end")
+        written = (held.exceptions if exception else held.patterns)[number]
+        keys = make_keys(written, lane, held)
+        patterns = [
+            _Pattern(list_index, lane, exception, number, *tested_ends(key, lane, held), key.asks)
+            for key in keys
+        ]
+        added = False
+        for key, pattern in zip(keys, patterns, strict=True):
+            sharing = self.patterns[lane].setdefault(key.data, [])
+            if all(each[:3] + each[6:] != pattern[:3] + pattern[6:] for each in sharing):
+                added = True
+                sharing.append(pattern)
+                sharing.sort(key=lambda each: (not each.test_start, each.asks, each[:4]))
+        yield patterns[0], keys[0], added
+
+    def _remarks(self, pattern: _Pattern, key: Key, added: bool) -> Iterator[Remark]:
+        """Yield what the author of a list should know about an entry."""
+        held = self.lists[pattern.list]
+        if not added:
+            yield "duplicate"
+            return
+        if held.boundary != "none" and not pattern.test_start and not pattern.exception:
+            yield "unbounded_start"
+        if held.boundary == "word" and not pattern.test_end and not pattern.exception:
+            yield "unbounded_end"
+        if pattern.lane == SQUEEZED:
+            return
+        word = bytes(
+            ord(character) in WORD for character in key.data.decode() for _ in character.encode()
+        )
+        view = _Lane(key.data, word, b"", (), False)
+        inside = {
+            (each.pattern.exception, each.end - each.start == len(key.data))
+            for each in self._occurrences(view, pattern.lane)[0]
+            if each.pattern.list == pattern.list
+        }
+        if pattern.exception:
+            if (False, True) not in inside and (False, False) not in inside:
+                yield "idle_exception"
+            return
+        if (True, True) in inside:
+            yield "excepted"
+        if (False, False) in inside and held.report == "all":
+            yield "dominated"
 
     def find(self, text: str) -> TextMatches:
         """Return what the lists find in one text."""
-        found: dict[tuple[int, int, int], _Found] = {}
+        rows: list[_Row] = []
         visited, truncated = 0, False
+        per_list = dict.fromkeys(range(len(self.lists)), 0)
         for lane, patterns in enumerate(self.patterns):
-            if patterns:
-                view = _view(text, lane)
-                lane_visited, lane_truncated = self._scan(view, lane, found)
-                visited += lane_visited
-                truncated |= lane_truncated or view.truncated
-        places = {lane: _SPANS[lane](text) for lane in {lane for _, lane, _ in found}}
-        matches = []
-        for pattern in sorted(found):
-            list_index, lane, number = pattern
-            start, end, times = found[pattern]
-            held = self.lists[list_index]
-            place = places[lane]
-            matches.append(
+            if not patterns:
+                continue
+            view = _view(text, lane)
+            occurrences, lane_visited, cut = self._occurrences(view, lane)
+            visited += lane_visited
+            truncated |= cut or view.truncated
+            found: dict[int, dict[int, _Row]] = defaultdict(dict)
+            for start, end, pattern in self._reported(occurrences):
+                of_list = found[pattern.list]
+                if pattern.number in of_list:
+                    first = of_list[pattern.number]
+                    of_list[pattern.number] = first._replace(times=first.times + 1)
+                elif per_list[pattern.list] == MAX_ROWS:
+                    truncated = True
+                else:
+                    per_list[pattern.list] += 1
+                    of_list[pattern.number] = _Row(
+                        pattern, view.places[start][0], view.places[end - 1][1], 1
+                    )
+            rows += [row for of_list in found.values() for row in of_list.values()]
+        rows.sort(key=lambda row: row.pattern[:4])
+        places = {lane: _SPANS[lane](text) for lane in {row.pattern.lane for row in rows}}
+        return TextMatches(
+            tuple(
                 Match(
-                    held.name,
-                    held.patterns[number],
-                    LANES[lane],
-                    place[start][0],
-                    place[end - 1][1],
+                    self.lists[pattern.list].name,
+                    self._written(pattern),
+                    LANES[pattern.lane],
+                    places[pattern.lane][start][0],
+                    places[pattern.lane][end - 1][1],
                     times,
                 )
-            )
-        return TextMatches(tuple(matches), visited, truncated)
+                for pattern, start, end, times in rows
+            ),
+            visited,
+            truncated,
+        )
 
     def find_all(self, texts: Sequence[str]) -> list[TextMatches]:
         """Return what the lists find in each text."""
         return [self.find(text) for text in texts]
 
-    def _scan(
-        self, view: _Lane, lane: int, found: dict[tuple[int, int, int], _Found]
-    ) -> tuple[int, bool]:
-        """Add what stands in one lane; return the outputs visited and whether a cap was met.
+    def _occurrences(self, view: _Lane, lane: int) -> tuple[list[_Occurrence], int, bool]:
+        """Return what stands in a lane, the outputs visited, and whether their cap was met.
 
-        Outputs are visited by their end, then longest first, then by gaps and runs, list and
-        pattern; those that fail their boundary count as visited too. In the squeezed lane an
-        output counts as many times as it has bytes, since each of them is looked at.
+        Occurrences are visited by their end, then longest first, then those whose start is tested,
+        then by gaps and runs, list and pattern. In the squeezed lane an output counts as many
+        times as it has bytes, since each of them is looked at, and even where it does not stand.
         """
         data = view.data
-        rows = dict.fromkeys(range(len(self.lists)), 0)
-        for list_index, _, _ in found:
-            rows[list_index] += 1
-        budget, visited, truncated = VISITS_FIXED + VISITS_PER_BYTE * len(data), 0, False
+        met: list[_Occurrence] = []
+        budget, visited = VISITS_FIXED + VISITS_PER_BYTE * len(data), 0
         for end in range(1, len(data) + 1):
             for length in self._lengths[lane].get(data[end - 1], ()):
                 if length > end:
                     continue
                 start = end - length
                 for pattern in self.patterns[lane].get(data[start:end], ()):
-                    cost = length if lane == _SQUEEZED else 1
-                    if visited + cost > budget:
-                        return visited, True
-                    visited += cost
-                    if not _stands(pattern, view, start, end):
+                    stands = _stands(pattern, view, start, end)
+                    if not stands and lane != SQUEEZED:
                         continue
-                    place = pattern[:3]
-                    if place in found:
-                        first = found[place]
-                        found[place] = first._replace(times=first.times + 1)
-                    elif rows[pattern.list] == MAX_ROWS:
-                        truncated = True
-                    else:
-                        rows[pattern.list] += 1
-                        found[place] = _Found(start, end, 1)
-        return visited, truncated
+                    cost = length if lane == SQUEEZED else 1
+                    if visited + cost > budget:
+                        return met, visited, True
+                    visited += cost
+                    if stands:
+                        met.append(_Occurrence(start, end, pattern))
+        return met, visited, False
+
+    def _reported(self, met: list[_Occurrence]) -> Iterator[_Occurrence]:
+        """Yield the occurrences that count: none that an exception covers, nor overlapping ones.
+
+        Leftmost-longest takes, from left to right, what starts first and of that the longest, then
+        the first pattern, and goes on behind it.
+        """
+        for index, held in enumerate(self.lists):
+            mine = [each for each in met if each.pattern.list == index]
+            if held.exceptions or held.report == "leftmost-longest":
+                mine.sort(key=lambda each: (each.start, -each.end, each.pattern.number))
+            exceptions = [each for each in mine if each.pattern.exception]
+            reach = 0
+            for each in mine:
+                if each.pattern.exception or any(
+                    other.start <= each.start and each.end <= other.end for other in exceptions
+                ):
+                    continue
+                if held.report == "leftmost-longest":
+                    if each.start < reach:
+                        continue
+                    reach = each.end
+                yield each
+
+
+def _entries(held: KeywordList, lane: int) -> list[tuple[bool, int]]:
+    """Return the patterns of a list in a lane, then its exceptions: (exception, number)."""
+    patterns = [
+        (False, number)
+        for number in range(len(held.patterns))
+        if LANES[lane] in pattern_lanes(held, number)
+    ]
+    exceptions = [(True, number) for number in range(len(held.exceptions))]
+    return patterns + exceptions if patterns else []
 
 
 def _view(text: str, lane: int) -> _Lane:
-    if lane == _SQUEEZED:
+    if lane == SQUEEZED:
         letters = view_squeezed(text)
-        return _Lane(letters.data, b"", letters.letters, letters.truncated)
+        places = tuple((at, at + 1) for at in range(len(letters.data)))
+        return _Lane(letters.data, b"", letters.letters, places, letters.truncated)
     view = _VIEWS[lane](text)
-    return _Lane(view.data, view.word, b"", view.truncated)
+    data, word, places = spaced(view)
+    return _Lane(data, word, b"", places, view.truncated)
 
 
 def _stands(pattern: _Pattern, view: _Lane, start: int, end: int) -> bool:
     """Say whether a pattern whose bytes are in a lane may stand there."""
-    if pattern.lane == _SQUEEZED:
+    if pattern.lane == SQUEEZED:
         about = view.letters[start:end]
         if pattern.test_start and not about[0] & LETTER_STARTS:
             return False
@@ -236,60 +305,3 @@ def _stands(pattern: _Pattern, view: _Lane, start: int, end: int) -> bool:
     if pattern.test_start and start > 0 and view.word[start - 1]:
         return False
     return not (pattern.test_end and end < len(view.data) and view.word[end])
-
-
-def _check_list(held: KeywordList) -> None:
-    if not held.lanes:
-        raise BuildError("lanes of a list", "at least one", 0, f"list {held.name!r}")
-    for lane in held.lanes:
-        if lane not in LANES:
-            raise BuildError("lane", " or ".join(LANES), lane, f"list {held.name!r}")
-    if held.boundary not in BOUNDARIES:
-        raise BuildError("boundary", " or ".join(BOUNDARIES), held.boundary, f"list {held.name!r}")
-
-
-def _keys(written: str, lane: int, held: KeywordList) -> list[_Key]:
-    """Return what a pattern is in a lane, each form once; the first one is for its notes."""
-    where = f"list {held.name!r}, pattern {written!r}, lane {LANES[lane]}"
-    try:
-        folded = view_folded(written)
-    except UnicodeEncodeError as error:
-        raise BuildError("pattern encoding", "UTF-8", error.reason, where) from None
-    if lane < LANES.index("skeleton"):
-        keys = [_Key(_VIEWS[lane](written).data, b"")]
-    else:
-        # Case mappings are the interpreter's: those of Unicode 14.0 to 15.1 are the same.
-        forms = (written.lower(), written.upper(), written.title())
-        below = [skeleton_of(form) for form in forms]
-        keys = [_Key(view.data, b"") for view in below]
-        if lane == _SQUEEZED:
-            _check_letters(folded, held, where)
-            keys = [_squeezed_key(squeezed_of(view)) for view in (folded, *below)]
-    for key in keys:
-        if not 1 <= len(key.data) <= MAX_PATTERN_BYTES:
-            raise BuildError("pattern bytes", f"1 to {MAX_PATTERN_BYTES}", len(key.data), where)
-    return list(dict.fromkeys(keys))
-
-
-def _squeezed_key(view: LetterView) -> _Key:
-    asked = LETTER_GAP | -LETTER_RUN  # where it stands in the entry is nothing to ask for
-    return _Key(view.data, bytes(each & asked for each in view.letters))
-
-
-def _check_letters(folded: LaneView, held: KeywordList, where: str) -> None:
-    letters = sum(ord(each) in LETTERS or ord(each) in NUMBERS for each in folded.data.decode())
-    if letters < MIN_SQUEEZED_LETTERS and not held.insist:
-        least = f"at least {MIN_SQUEEZED_LETTERS}, unless the list insists"
-        raise BuildError("letters of a squeezed pattern", least, letters, where)
-
-
-def _is_bounded(character: str) -> bool:
-    """Say whether a word boundary can be asked for beside this end of a pattern."""
-    return ord(character) in WORD and ord(character) not in UNSPACED
-
-
-def _table_bytes(keys: Iterable[bytes]) -> int:
-    """Return the size of the core's transition table: states x byte classes x 4."""
-    states = {key[:length] for key in keys for length in range(len(key) + 1)}
-    classes = {octet for key in keys for octet in key}
-    return len(states) * (len(classes) + 1) * 4

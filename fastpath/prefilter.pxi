@@ -1,0 +1,419 @@
+# What decides that nothing stands in a lane: the gates before the automaton.
+#
+# A key is known by its first whole word, or by its first two, wherever it has one: the words of a
+# lane are hashed and looked up, two memory accesses a word that wait for nothing, whatever the
+# number of keys. Keys without such words (substrings, prefixes, scripts without spaces, signs) go
+# through a dense automaton over their first bytes, eight posts at a time, since one post alone
+# would wait for each load. Both let through what is no match; neither holds back what is.
+
+
+cdef extern from *:
+    int __builtin_ctzll(unsigned long long) noexcept nogil
+
+cdef enum:
+    LONGEST_LEAD = 64           # bytes before the first word of a key; beyond, ByteGate has it
+    STREAMS = 8                 # posts at a time
+
+cdef uint64_t[17] LOW_BYTES                     # by length of a word: mask of bytes 0 to 7
+cdef uint64_t[17] HIGH_BYTES                    # and 8 to 15
+for _length in range(17):
+    LOW_BYTES[_length] = (1 << 8 * min(_length, 8)) - 1
+    HIGH_BYTES[_length] = (1 << 8 * max(_length - 8, 0)) - 1
+
+
+# Words.
+
+
+cdef inline uint64_t hash_word(const uint8_t* at, uint32_t length) noexcept nogil:
+    """Hash the first 16 bytes of a word, all of them readable (multiply, fold; odd constants)."""
+    cdef uint32_t held = length if length < 16 else 16
+    cdef uint64_t low = load8(at) & LOW_BYTES[held]
+    cdef uint64_t high = load8(at + 8) & HIGH_BYTES[held]
+    cdef uint64_t hashed = (low + high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u
+    return hashed ^ hashed >> 32
+
+
+cdef uint64_t hash_span(const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
+    """Hash a word of which nothing behind its end may be read."""
+    cdef uint8_t[16] padded
+    memset(padded, 0, 16)
+    memcpy(padded, data + start, min(end - start, <uint32_t> 16))
+    return hash_word(padded, end - start)
+
+
+cdef inline uint64_t hash_pair(uint64_t first, uint64_t second) noexcept nogil:
+    return (first << 23 | first >> 41) ^ second
+
+
+cdef inline uint64_t passes(const WordGate* gate, uint64_t hashed) noexcept nogil:
+    """Return 1 where the three bits of a hash are set, else 0."""
+    cdef uint64_t bucket = gate.buckets[hashed >> gate.shift]
+    return (
+        bucket >> (hashed & 63) & bucket >> (hashed >> 6 & 63) & bucket >> (hashed >> 12 & 63) & 1
+    )
+
+
+cdef struct FirstWord:          # how a key is known to the word gate
+    uint64_t hashed
+    uint32_t lead               # bytes before it
+    bint known                  # it has a whole word near its beginning
+    bint pair
+
+
+cdef FirstWord first_word(const Key* key) noexcept nogil:
+    """Find the first whole word of a key, and the second if it is whole too."""
+    cdef FirstWord found
+    cdef uint32_t at = 0, start
+    cdef uint64_t hashed
+    memset(&found, 0, sizeof(FirstWord))
+    while at < key.size:
+        while at < key.size and not word_at(key.word, at):
+            at += 1
+        start = at
+        while at < key.size and word_at(key.word, at):
+            at += 1
+        if start == at or (at == key.size and not key.test_end):
+            return found
+        if start == 0 and not key.test_start:
+            continue
+        hashed = hash_span(key.data, start, at)
+        if found.known:
+            found.hashed = hash_pair(found.hashed, hashed)
+            found.pair = True
+            return found
+        if start > LONGEST_LEAD:
+            return found
+        found.hashed = hashed
+        found.lead = start
+        found.known = True
+    return found
+
+
+cdef uint64_t word_gate_bytes(uint32_t keys) noexcept nogil:
+    """Return the bytes of a gate for so many keys: 8 to 16 each, a power of two."""
+    cdef uint64_t buckets = 16
+    while buckets < keys:
+        buckets *= 2
+    return buckets * sizeof(uint64_t)
+
+
+cdef int build_word_gate(
+    WordGate* gate, Bump* bump, const Key* keys, uint32_t count, uint64_t size
+) noexcept nogil:
+    """Build the gate of the keys that are known by words, within `size` bytes."""
+    cdef FirstWord found
+    cdef uint32_t i
+    cdef uint64_t one = 1
+    gate.buckets = <uint64_t*> bump_alloc(bump, size)
+    if gate.buckets == NULL:
+        return NO_MEMORY
+    memset(gate.buckets, 0, size)
+    gate.shift = 64 - <uint32_t> __builtin_ctzll(size / sizeof(uint64_t))
+    for i in range(count):
+        found = first_word(&keys[i])
+        if found.known:
+            gate.buckets[found.hashed >> gate.shift] |= (
+                one << (found.hashed & 63)
+                | one << (found.hashed >> 6 & 63)
+                | one << (found.hashed >> 12 & 63)
+            )
+            gate.lead = max(gate.lead, found.lead)
+            gate.pairs = gate.pairs or found.pair
+    return BUILT
+
+
+cdef struct Tail:               # the last bytes of a text, with room to read on
+    uint8_t[32] data
+    uint32_t start
+    uint32_t readable           # words that start before this byte have 16 bytes to read in place
+
+
+cdef void copy_tail(const uint8_t* data, uint32_t size, Tail* tail) noexcept nogil:
+    memset(tail.data, 0, sizeof(tail.data))
+    tail.start = tail.readable = 0
+    if size >= 16:
+        tail.start = size - 16
+        tail.readable = size - 15
+        memcpy(tail.data, data + tail.start, 16)
+    else:
+        memcpy(tail.data, data, size)
+
+
+cdef inline uint64_t word_bits(const uint8_t* word, uint32_t size, uint32_t block) noexcept nogil:
+    """Return the word bits of 64 bytes; those behind the text are 0."""
+    cdef uint64_t bits = load_up_to_8(word + block / 8, size / 8 + 1 - block / 8)
+    if size - block < 64:
+        bits &= (<uint64_t> 1 << (size - block)) - 1
+    return bits
+
+
+cdef inline uint32_t find_words(
+    const WordGate* gate, const uint8_t* data, const uint8_t* word, uint32_t size,
+    uint32_t* candidates, bint pairs,
+) noexcept nogil:
+    """Write the starts of the words where a key may begin, in order; return their number.
+
+    `candidates` has room for two more than there are bytes. White space may come in runs.
+    """
+    cdef Tail tail
+    cdef uint64_t bits, starts, ends, behind, hashed, last = 0, carry = 0
+    cdef uint32_t block, count = 0, start = 0, end, last_start = 0
+    cdef const uint8_t* at
+    copy_tail(data, size, &tail)
+    for block in range(0, size + 1, 64):
+        bits = word_bits(word, size, block)
+        behind = bits << 1 | carry
+        carry = bits >> 63
+        starts = bits & ~behind
+        ends = behind & ~bits
+        while ends:
+            # Ends alternate with starts, and a word may go on from the block before.
+            if starts and __builtin_ctzll(starts) < __builtin_ctzll(ends):
+                start = block + <uint32_t> __builtin_ctzll(starts)
+                starts &= starts - 1
+            end = block + <uint32_t> __builtin_ctzll(ends)
+            ends &= ends - 1
+            at = data + start
+            if start >= tail.readable:
+                at = tail.data + (start - tail.start)
+            hashed = hash_word(at, end - start)
+            # Written in any case and kept by advancing: cheaper than a branch.
+            if pairs:
+                candidates[count] = last_start
+                count += <uint32_t> passes(gate, hash_pair(last, hashed))
+                last = hashed
+                last_start = start
+            candidates[count] = start
+            count += <uint32_t> passes(gate, hashed)
+        if starts:
+            start = block + <uint32_t> __builtin_ctzll(starts)
+    return count
+
+
+# Bytes.
+
+
+cdef uint32_t keep_beginnings(
+    const Key* keys, uint32_t count, uint32_t longest, bint with_words, Key* kept
+) noexcept nogil:
+    """Copy sorted keys that no word makes known, cut to `longest` bytes; leave out repetitions."""
+    cdef uint32_t i, made = 0
+    cdef Key key
+    for i in range(count):
+        if with_words and first_word(&keys[i]).known:
+            continue
+        key = keys[i]
+        key.size = min(key.size, longest)
+        if made and shared_prefix(&kept[made - 1], &key) == kept[made - 1].size:
+            continue
+        kept[made] = key
+        made += 1
+    return made
+
+
+cdef inline bint is_word_symbol(uint32_t symbol) noexcept nogil:
+    """Say whether a byte, plus 256 inside words, is part of a word; of ASCII the byte tells."""
+    if symbol & 0x80:
+        return symbol >= 256
+    return code_point_class(symbol & 0x7F) & CLASS_WORD != 0
+
+
+cdef void number_classes(ByteGate* gate, const Key* keys, uint32_t count) noexcept nogil:
+    """Give bytes that the keys do not tell apart one class."""
+    cdef bint[256] used
+    cdef uint32_t i, j, symbol
+    memset(used, 0, sizeof(used))
+    gate.needs_word = False
+    gate.stride = 2                                 # bytes of no key: outside and inside words
+    for i in range(count):
+        gate.needs_word = gate.needs_word or is_rooted(&keys[i])
+        for j in range(keys[i].size):
+            used[keys[i].data[j]] = True
+    for symbol in range(512):
+        if not used[symbol & 255]:
+            gate.classes[symbol] = gate.needs_word and is_word_symbol(symbol)
+        elif symbol < 256 or (gate.needs_word and symbol & 0x80):
+            gate.classes[symbol] = <uint16_t> gate.stride
+            gate.stride += 1
+        else:
+            gate.classes[symbol] = gate.classes[symbol & 255]
+
+
+cdef void fill_rows(ByteGate* gate, const Automaton* automaton) noexcept nogil:
+    """Write the row of each state: that of its fallback, and its own children."""
+    cdef uint32_t state, fallback, child, symbol, row = gate.stride, i
+    cdef uint32_t* entries
+    gate.hit = automaton.count * row
+    for symbol in range(512):
+        child = gate.needs_word and not is_word_symbol(symbol)
+        if automaton.roots[symbol & 255]:
+            child = automaton.roots[symbol & 255]
+        gate.table[gate.classes[symbol]] = row_of(gate, automaton, child)
+    for state in range(1, automaton.count):
+        entries = gate.table + <size_t> state * row
+        fallback = automaton.states[state].fallback if state > 1 else 0
+        memcpy(entries, gate.table + <size_t> fallback * row, row * sizeof(uint32_t))
+        for child in range(automaton.states[state].children, automaton.states[state + 1].children):
+            symbol = automaton.labels[child]
+            entries[gate.classes[symbol]] = row_of(gate, automaton, child)
+            entries[gate.classes[256 | symbol]] = row_of(gate, automaton, child)
+    entries = gate.table + gate.hit
+    for i in range(row):
+        entries[i] = gate.hit
+
+
+cdef inline uint32_t row_of(
+    const ByteGate* gate, const Automaton* automaton, uint32_t state
+) noexcept nogil:
+    return gate.hit if automaton.states[state].reports else state * gate.stride
+
+
+cdef int build_byte_gate(
+    const KeywordTable* table, ByteGate* gate, Bump* bump, Bump* scratch,
+    const Key* keys, uint32_t count, bint with_words, uint64_t budget, uint64_t* size,
+) noexcept nogil:
+    """Build the gate of the keys that words do not make known; BUILT or why not.
+
+    Longer keys are cut so far that the table takes at most GATE_BYTES.
+    """
+    cdef Key* kept = <Key*> bump_alloc(scratch, <size_t> count * sizeof(Key))
+    cdef uint32_t longest = LONGEST_KEY, made
+    cdef uint64_t states
+    cdef Automaton automaton
+    size[0] = 0
+    if kept == NULL:
+        return NO_MEMORY
+    while True:
+        made = keep_beginnings(keys, count, longest, with_words, kept)
+        if made == 0:
+            return BUILT
+        number_classes(gate, kept, made)
+        states = count_states(kept, made) + 1
+        size[0] = states * gate.stride * sizeof(uint32_t)
+        if size[0] <= GATE_BYTES or longest <= 2:
+            break
+        longest = longest / 2 if longest > 8 else longest - 1
+    if size[0] > budget:
+        return TABLE_TOO_LARGE
+    gate.table = <uint32_t*> bump_alloc(bump, size[0])
+    if gate.table == NULL or build_automaton(
+        table, NULL, &automaton, scratch, scratch, kept, made, <uint32_t> states - 1
+    ):
+        return NO_MEMORY
+    gate.count = <uint32_t> states
+    fill_rows(gate, &automaton)
+    return BUILT
+
+
+cdef struct Stream:             # one post on its way through a byte gate
+    uint16_t* symbols           # byte classes
+    uint32_t room
+    uint32_t left
+    size_t post
+
+
+cdef int open_stream(
+    const ByteGate* gate, Bump* scratch, const View* view, size_t post, Stream* stream
+) noexcept nogil:
+    """Write the byte classes of a view; 0, or -1 when the arena has no memory."""
+    cdef uint32_t i
+    if stream.room < view.size:
+        stream.room = view.size * 2
+        stream.symbols = <uint16_t*> bump_alloc(scratch, stream.room * sizeof(uint16_t))
+        if stream.symbols == NULL:
+            return -1
+    if view.ascii or not gate.needs_word:
+        for i in range(view.size):
+            stream.symbols[i] = gate.classes[view.data[i]]
+    else:
+        for i in range(view.size):
+            stream.symbols[i] = gate.classes[
+                view.data[i] | <uint32_t> word_at(view.word, i) << 8
+            ]
+    stream.left = view.size
+    stream.post = post
+    return 0
+
+
+cdef inline uint32_t walk(
+    const uint32_t* table, const uint16_t* symbols, uint32_t size, uint32_t row
+) noexcept nogil:
+    cdef uint32_t i
+    for i in range(size):
+        row = table[row + symbols[i]]
+    return row
+
+
+cdef void walk_together(
+    const uint32_t* table, Stream* streams, uint32_t size, uint32_t* rows
+) noexcept nogil:
+    """Walk the next `size` classes of eight streams side by side."""
+    cdef const uint16_t* s0 = streams[0].symbols
+    cdef const uint16_t* s1 = streams[1].symbols
+    cdef const uint16_t* s2 = streams[2].symbols
+    cdef const uint16_t* s3 = streams[3].symbols
+    cdef const uint16_t* s4 = streams[4].symbols
+    cdef const uint16_t* s5 = streams[5].symbols
+    cdef const uint16_t* s6 = streams[6].symbols
+    cdef const uint16_t* s7 = streams[7].symbols
+    cdef uint32_t r0 = rows[0], r1 = rows[1], r2 = rows[2], r3 = rows[3]
+    cdef uint32_t r4 = rows[4], r5 = rows[5], r6 = rows[6], r7 = rows[7]
+    cdef size_t i
+    for i in range(size):
+        r0 = table[r0 + s0[i]]
+        r1 = table[r1 + s1[i]]
+        r2 = table[r2 + s2[i]]
+        r3 = table[r3 + s3[i]]
+        r4 = table[r4 + s4[i]]
+        r5 = table[r5 + s5[i]]
+        r6 = table[r6 + s6[i]]
+        r7 = table[r7 + s7[i]]
+    rows[0] = r0
+    rows[1] = r1
+    rows[2] = r2
+    rows[3] = r3
+    rows[4] = r4
+    rows[5] = r5
+    rows[6] = r6
+    rows[7] = r7
+    for i in range(<uint32_t> STREAMS):
+        streams[i].symbols += size
+        streams[i].room -= size
+        streams[i].left -= size
+
+
+cdef int find_bytes(
+    const ByteGate* gate, Bump* scratch, const View* views, size_t count, uint8_t* hits
+) noexcept nogil:
+    """Note for each view whether a key may begin in it; 0, or -1 without memory.
+
+    Streams are filled again as views end.
+    """
+    cdef Stream[STREAMS] streams
+    cdef uint32_t[STREAMS] rows
+    cdef uint32_t i, least
+    cdef size_t post = 0
+    cdef uint32_t start = gate.stride if gate.needs_word else 0
+    memset(streams, 0, sizeof(streams))
+    memset(hits, 0, count)
+    while True:
+        for i in range(<uint32_t> STREAMS):
+            while streams[i].left == 0 and post < count:
+                if open_stream(gate, scratch, &views[post], post, &streams[i]):
+                    return -1
+                rows[i] = start
+                post += 1
+        least = 0xFFFFFFFFu
+        for i in range(<uint32_t> STREAMS):
+            least = min(least, streams[i].left)
+        if least == 0:
+            break
+        walk_together(gate.table, streams, least, rows)
+        for i in range(<uint32_t> STREAMS):
+            if streams[i].left == 0:
+                hits[streams[i].post] = rows[i] == gate.hit
+    for i in range(<uint32_t> STREAMS):
+        if streams[i].left:
+            rows[i] = walk(gate.table, streams[i].symbols, streams[i].left, rows[i])
+            hits[streams[i].post] = rows[i] == gate.hit
+    return 0
