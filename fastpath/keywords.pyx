@@ -255,8 +255,8 @@ cdef class Scanner:
         cdef PostMatches[CHUNK] out
         cdef int failed
         found = []
-        while start < batch.count:
-            count = min(batch.count - start, <size_t> CHUNK)
+        while start < total:
+            count = min(total - start, <size_t> CHUNK)
             bump_reset(&self.lanes.bump, LANES_KEPT)
             with nogil:
                 failed = scan_texts(
