@@ -72,16 +72,16 @@ class _Manager:
 
 def test_each_try_to_end_a_transaction_is_counted() -> None:
     client = FastNetClient(net=object(), manager=_Manager())
-    assert (client.end_txns, client.last_end_txn) == (0, None)
+    assert (client.end_requests, client.last_end_request) == (0, None)
     assert client.send(1, AddPartitionsToTxnRequest()) == "future"
-    assert client.end_txns == 0
+    assert client.end_requests == 0
     assert client.send(1, EndTxnRequest(), wakeup=False) == "future"
-    first = client.last_end_txn
+    first = client.last_end_request
     client.send(1, EndTxnRequest())
-    assert client.end_txns == 2
+    assert client.end_requests == 2
     assert first is not None
-    assert client.last_end_txn is not None
-    assert client.last_end_txn >= first
+    assert client.last_end_request is not None
+    assert client.last_end_request >= first
 
 
 def test_large_receives_can_be_left_out() -> None:

@@ -52,9 +52,10 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # the client is u
 class FastNetClient(KafkaNetClient):  # type: ignore[misc]  # the client is untyped
     """Stand in for the client's own; each consumer, producer and admin client makes one.
 
-    `end_txns` counts the EndTxn requests sent, tries repeated by the client included, and
-    `last_end_txn` is the monotonic time of the last: under the old transaction protocol a request
-    that was delayed can end a later transaction, so whoever commits must know of a second try.
+    `end_requests` counts the EndTxn requests sent, tries repeated by the client included, and
+    `last_end_request` is the monotonic time of the last: under the old transaction protocol a
+    request that was delayed can end a later transaction, so whoever commits must know of a second
+    try. Of a producer this object is `producer._sender._client`.
     """
 
     def __init__(
@@ -63,13 +64,13 @@ class FastNetClient(KafkaNetClient):  # type: ignore[misc]  # the client is unty
         if manager is None and large_receives:
             net = NetworkSelector(**configs) if net is None else net
             manager = _Manager(net, **configs)
-        self.end_txns = 0
-        self.last_end_txn: float | None = None
+        self.end_requests = 0
+        self.last_end_request: float | None = None
         super().__init__(net=net, manager=manager, **configs)
 
     def send(self, node_id: Any, request: Any, **kwargs: Any) -> Any:
         """Send a request; called by the sender's thread for each try."""
         if isinstance(request, EndTxnRequest):
-            self.end_txns += 1
-            self.last_end_txn = time.monotonic()
+            self.end_requests += 1
+            self.last_end_request = time.monotonic()
         return super().send(node_id, request, **kwargs)
