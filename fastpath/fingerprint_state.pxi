@@ -358,6 +358,7 @@ cdef bint write_slice(Table* t, Writer* w, const Subtable* sub) noexcept nogil:
     for i in range(count):
         if is_full(entries[i]) and (<Full*>entries[i]).state & IS_STALE:
             sort_by_arrival(<Full*>entries[i])
+            retire_all(t, <Full*>entries[i])
         write_entry(t, w, entries[i], True)
     free(entries)
     return True
@@ -669,9 +670,9 @@ cdef void recount(Table* t) noexcept nogil:
                 recount_entry(t, t.subs[i].slots[j].entry)
 
 
-cdef void recount_entry(Table* t, const void* entry) noexcept nogil:
+cdef void recount_entry(Table* t, void* entry) noexcept nogil:
     cdef const Lone* lone = <const Lone*>entry
-    cdef const Full* full = <const Full*>entry
+    cdef Full* full = <Full*>entry
     cdef OfType* of = &t.types[lone.seen.type]
     cdef size_t longest = of.lengths - 1
     cdef uint32_t i
@@ -679,6 +680,7 @@ cdef void recount_entry(Table* t, const void* entry) noexcept nogil:
         if floor_divide(lone.seen.time, of.tick_ms[longest]) >= of.floors[longest]:
             hold(t, of, lone.seen.time)
         return
+    retire_all(t, full)
     if full.tracks != NULL and full.tracks[longest].sketched:
         return
     for i in range(full.count):

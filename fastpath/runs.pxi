@@ -126,6 +126,14 @@ cdef void retire(Table* t, Track* track, int64_t floor) noexcept nogil:
         track.sketched = False
 
 
+cdef void retire_all(Table* t, Full* full) noexcept nogil:
+    """Retire in every length; one whose sketches have all passed counts exactly again."""
+    cdef const OfType* of = &t.types[full.type]
+    cdef size_t i
+    for i in range(of.lengths if full.tracks != NULL else 0):
+        retire(t, &full.tracks[i], of.floors[i])
+
+
 # --- A fingerprint that was seen more than once --------------------------------------------------
 
 cdef void free_full(Table* t, Full* full) noexcept nogil:
@@ -415,8 +423,7 @@ cdef bint count_anew(Table* t, Full* full) noexcept nogil:
     cdef Track* track
     cdef size_t j
     cdef uint32_t i
-    for j in range(of.lengths):
-        retire(t, &full.tracks[j], of.floors[j])
+    retire_all(t, full)
     drop_past(t, full)
     if not is_index_full(full, full.count + 1):
         reindex(full)
@@ -559,8 +566,8 @@ cdef bint make_current(Table* t, OfType* of, Full* full) noexcept nogil:
                 drop_past(t, full)
                 break
         return True
+    retire_all(t, full)
     for i in range(of.lengths):
-        retire(t, &full.tracks[i], of.floors[i])
         if not full.tracks[i].sketched:
             live = max(live, full.tracks[i].size)
     return full.count <= 2 * live + LISTED_KEPT or count_anew(t, full)

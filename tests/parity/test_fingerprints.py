@@ -134,12 +134,16 @@ USED_SLICES = sorted({key[8] for key in KEYS.values()})
     st.lists(st.lists(st.sampled_from(USED_SLICES), max_size=2), min_size=13, max_size=13),
     st.integers(0, 12),
     st.integers(0, 30),
-    st.sampled_from([7, 60, 10**6]),
+    st.sampled_from([(24, 7), (24, 60), (24, 10**6), (5, 10**6), (5, 100)]),
 )
 def test_a_copy_from_the_changelog_goes_on_as_if_never_stopped(
-    records: list[Sequence[Sighting]], snapshots: list[list[int]], stop: int, least: int, cap: int
+    records: list[Sequence[Sighting]],
+    snapshots: list[list[int]],
+    stop: int,
+    least: int,
+    caps: tuple[int, int],
 ) -> None:
-    spec = spec_of(max_sightings=cap)
+    spec = spec_of(exact_sightings=caps[0], max_sightings=caps[1])
     judge = Judge(spec, least)
     table = FingerprintTable(spec, SEEDS[0])
     log = Log(table)
