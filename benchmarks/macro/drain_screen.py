@@ -1,0 +1,127 @@
+"""Drain a backlog through `screen` as `weir run` does it: engine, policy, signals, sightings.
+
+The engine is the one that `weir run --stage screen` composes, on a real Kafka; only its source
+tells when the first posts came and when the offsets behind the last one were committed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from benchmarks import bundles, corpora, kafka_posts
+from benchmarks.definition import Definition
+from benchmarks.measured import Engine, Measured, Stopwatch
+from worker import runtime
+from worker.engine.loop import Engine as Loop
+from worker.runtime.engines import build_engine
+from worker.settings import Settings
+from worker.transport.kafka.consumer import KafkaSource
+from worker.transport.protocols import Committed, Partition, Polled
+
+BROKER = True
+FRESH = True
+TOPIC = "posts"
+BUNDLE = "bundle"
+KEY = "deployment.key"
+MAX_RECORDS = 20_000
+
+
+@contextmanager
+def prepared(definition: Definition, folder: Path) -> Iterator[dict[str, str]]:
+    """Write the bundle, start a broker and load the posts."""
+    bundles.write(folder / BUNDLE, definition.patterns)
+    (folder / KEY).write_text("5a" * 32, encoding="utf-8")
+    words = corpora.patterns(definition.patterns["seed"], definition.patterns["words"])
+    posts = corpora.post_file(definition.corpus, words)
+    with kafka_posts.broker(folder) as servers:
+        kafka_posts.load(servers, TOPIC, definition.options["partitions"], posts)
+        yield {"posts": corpora.digest_of(posts)}
+
+
+def engine(name: str, definition: Definition, folder: Path) -> Engine:
+    """Compose the engine under settings of its own."""
+    return Draining(name, definition, folder)
+
+
+class Draining:
+    """Let the engine of `weir run` do the whole once, and read back what it wrote."""
+
+    def __init__(self, name: str, definition: Definition, folder: Path) -> None:
+        self._folder = folder
+        self._posts = definition.corpus["posts"]
+        partitions = definition.options["partitions"]
+        self._settings = Settings(
+            bundle=folder / BUNDLE,
+            deployment_key_file=folder / KEY,
+            input={"topic": TOPIC, "time": "create"},  # type: ignore[arg-type]
+            slot=name,
+            kafka={  # type: ignore[arg-type]
+                "bootstrap_servers": kafka_posts.servers_of(folder),
+                "namespace": f"{name}-{uuid4().hex[:8]}",
+                "durability": "single_node",
+                "max_poll_records": MAX_RECORDS,
+                "partitions": dict.fromkeys(("posts", "sightings", "signals"), partitions),
+            },
+        )
+        runtime.create_topics(self._settings)
+        source = WatchedSource(self._settings, self._posts)
+        self._clock = source.clock
+        source.loop = self._loop = build_engine(
+            self._settings, "screen", source=source, start="earliest"
+        )
+
+    def measure(self) -> Measured:
+        """Time the loop from the first posts to the commit behind the last."""
+        broker = kafka_posts.broker_cpu(self._folder)
+        self._loop.run()
+        broker = kafka_posts.broker_cpu(self._folder) - broker
+        signals = list(
+            kafka_posts.read_all(
+                kafka_posts.servers_of(self._folder), self._settings.topic("signals")
+            )
+        )
+        outputs = [f"{each['policy']}/{each['rule']} {each['post']['id']}" for each in signals]
+        rules = Counter(output.split(" ")[0] for output in outputs)
+        return Measured(
+            self._posts,
+            self._clock.seconds,
+            self._clock.cpu_seconds,
+            {"posts": self._posts, "signals": len(signals), **rules},
+            outputs,
+            figures={"broker_cpu_us_per_post": broker / self._posts * 1e6},
+        )
+
+    def close(self) -> None:
+        """Hold nothing: the loop has let go of its clients."""
+
+
+class WatchedSource(KafkaSource):
+    """Tell when the posts began and ended, and then stop the loop."""
+
+    def __init__(self, settings: Settings, posts: int) -> None:
+        super().__init__(settings, "screen", [settings.topic("posts")])
+        self.clock = Stopwatch()
+        self.loop: Loop | None = None
+        self._posts = posts
+        self._polled = 0
+        self._at: dict[Partition, int] = {}
+
+    def poll(self, timeout_s: float, max_records: int) -> Polled:
+        """Start the clock anew until posts came."""
+        if not self._polled:
+            self.clock.__enter__()
+        polled: Polled = super().poll(timeout_s, max_records)
+        self._polled += sum(len(view) for view in polled.items)  # type: ignore[misc]
+        return polled
+
+    def commit(self, offsets: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Stop the clock, and the loop, when every post is behind the offsets."""
+        super().commit(offsets, timeout_s)
+        self._at.update({partition: held.offset for partition, held in offsets.items()})
+        if sum(self._at.values()) == self._posts and self.loop is not None:
+            self.clock.__exit__(None, None, None)
+            self.loop.stop()
