@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fastpath.changelog import pack, unpack
+from fastpath.changelog import SLICES, pack, unpack
 from fastpath.records import BatchView
 from fastpath.spec import Entry
 from worker.stages.protocols import Output
@@ -31,7 +31,8 @@ class CountingStage:
     name = "correlate"
     inputs = ("sightings",)
 
-    def __init__(self, fails_at: bytes | None = None) -> None:
+    def __init__(self, fails_at: bytes | None = None, slices: int = SLICES) -> None:
+        self.slices = slices
         self.counters: Counter[str] = Counter()
         self.views: list[tuple[int, int, int]] = []  # partition, first offset, records
         self.tables = 0
@@ -51,7 +52,7 @@ class CountingStage:
         return self._pack(table, changed)
 
     def snapshot(self, table: Table, slice_: int) -> bytes:
-        return self._pack(table, [key for key in table.counts if identity(key)[0] == slice_])
+        return self._pack(table, self._of(table, slice_))
 
     def restore(self, table: Table, stream_time: int, entries: bytes) -> None:
         table.stream_time = max(table.stream_time, stream_time)
@@ -59,11 +60,14 @@ class CountingStage:
             table.counts[entry.value[8:]] = int.from_bytes(entry.value[:8], "little")
 
     def clear(self, table: Table, slice_: int) -> None:
-        for key in [key for key in table.counts if identity(key)[0] == slice_]:
+        for key in self._of(table, slice_):
             del table.counts[key]
 
     def stream_time(self, table: Table) -> int:
         return table.stream_time
+
+    def _of(self, table: Table, slice_: int) -> list[bytes]:
+        return [key for key in table.counts if identity(key)[0] % self.slices == slice_]
 
     def _pack(self, table: Table, keys: Iterable[bytes]) -> bytes:
         return pack(

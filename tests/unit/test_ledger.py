@@ -6,16 +6,8 @@ import pytest
 
 from worker.domain.signal import Origin
 from worker.state.breaker import KEPT_HOURS, Breaker, share
-from worker.state.ledger import (
-    MAX_RESTRICTIONS,
-    NEVER,
-    RETIRE_SLACK_MS,
-    Finding,
-    LadderState,
-    Ledger,
-    Restriction,
-    Row,
-)
+from worker.state.ledger import RETIRE_SLACK_MS, Ledger
+from worker.state.rows import MAX_RESTRICTIONS, NEVER, Finding, LadderState, Restriction, Row
 
 HOUR = 3_600_000
 KEEP = 1_000 * HOUR
@@ -108,7 +100,7 @@ def test_past_the_cap_the_restriction_that_ends_first_is_forgotten() -> None:
 
 
 def test_strikes_end_one_by_one() -> None:
-    ladder = LadderState()
+    ladder = LadderState("default")
     first, second = ladder.add(2, 10), ladder.add(3, 20)
     ladder.raise_by(first, 4)
     assert ladder.total(9) == 9

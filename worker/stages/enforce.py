@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fastpath.changelog import pack, unpack
+from fastpath.errors import CorruptImage
 from fastpath.records import BatchView
 from worker.domain.dead_letter import Disposition
 from worker.domain.signal import Delete, Notice, Receipt, Review, Signal, SignalRecord
@@ -17,7 +19,13 @@ from worker.stages.protocols import Output
 from worker.stages.reviews import Reviews
 from worker.stages.statement import Statements
 from worker.state.breaker import Breaker
+from worker.state.changelog import NO_TIME
 from worker.state.ledger import Ledger
+from worker.state.rows import NEVER
+
+# The first byte of an entry's value says whose it is: ledger or breaker, live or shadow.
+_LEDGERS = (b"L", b"l")
+_BREAKERS = (b"B", b"b")
 
 
 @dataclass(slots=True)
@@ -43,6 +51,7 @@ class EnforceStage:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._bundle = bundle
+        self._key = deployment_key
         statements = Statements(bundle, deployment, deployment_key)
         self._judge = Judge(bundle, statements, act_after_ms, self.counters)
         self._reviews = Reviews(bundle, self._judge, self.counters)
@@ -50,10 +59,62 @@ class EnforceStage:
     def new_table(self, partition: int, partitions: int) -> EnforceTable:
         """Make empty ledgers; the breaker's limits are split over `partitions`."""
         live, shadow = (
-            Book(Ledger(), Breaker(self._bundle.limits, partition, partitions), is_shadow)
+            Book(
+                Ledger(self._key, _LEDGERS[is_shadow]),
+                Breaker(
+                    self._bundle.limits, partition, partitions, self._key, _BREAKERS[is_shadow]
+                ),
+                is_shadow,
+            )
             for is_shadow in (False, True)
         )
         return EnforceTable(live, shadow)
+
+    def changes(self, table: EnforceTable) -> bytes:
+        """Drain the rows, findings and breaker counts that changed."""
+        return pack(
+            entry
+            for book in self._books(table)
+            for entry in (*book.ledger.changes(), *book.breaker.changes())
+        )
+
+    def snapshot(self, table: EnforceTable, slice_: int) -> bytes:
+        """Pack a slice of both ledgers and breakers."""
+        entries = [
+            entry
+            for book in self._books(table)
+            for entry in (*book.ledger.snapshot(slice_), *book.breaker.snapshot(slice_))
+        ]
+        return pack(sorted(entries))
+
+    def restore(self, table: EnforceTable, stream_time: int, entries: bytes) -> None:
+        """Apply packed entries; a row is read when its account is next seen."""
+        time = max(stream_time, -NEVER)
+        for book in self._books(table):
+            book.ledger.set_time(time)
+        for key, value, deleted in unpack(entries):
+            owner, image = value[:1], value[1:]
+            if owner in _LEDGERS:
+                self._books(table)[_LEDGERS.index(owner)].ledger.restore(key, image, deleted)
+            elif owner in _BREAKERS:
+                self._books(table)[_BREAKERS.index(owner)].breaker.restore(image)
+            else:
+                raise CorruptImage(f"a ledger entry of owner {owner!r}")
+
+    def clear(self, table: EnforceTable, slice_: int) -> None:
+        """Forget a slice of both ledgers and breakers."""
+        for book in self._books(table):
+            book.ledger.clear(slice_)
+            book.breaker.clear(slice_)
+
+    def stream_time(self, table: EnforceTable) -> int:
+        """Return the greatest origin time judged."""
+        time = table.live.ledger.stream_time
+        return NO_TIME if time == -NEVER else time
+
+    @staticmethod
+    def _books(table: EnforceTable) -> tuple[Book, Book]:
+        return table.live, table.shadow
 
     def entries(self, table: EnforceTable) -> Mapping[str, int]:
         """Count accounts with a ledger row."""
@@ -68,7 +129,7 @@ class EnforceStage:
             except wire.MalformedRecordError as error:
                 outputs.append(self._reject(view, index, error))
                 continue
-            for book in (table.live, table.shadow):
+            for book in self._books(table):
                 book.ledger.advance(record.origin.time)
             where = (view.topic, view.partition, view.offset(index))
             outputs.extend(self._apply(table, record, where))
@@ -86,7 +147,7 @@ class EnforceStage:
             case Delete():
                 return [
                     output
-                    for book in (table.live, table.shadow)
+                    for book in self._books(table)
                     for output in self._reviews.delete(book, record, where)
                 ]
             case Review():

@@ -10,15 +10,8 @@ from worker.domain.signal import Notice, Signal
 from worker.policy.bundle import Bundle, Ladder, Policy, Rule, Step
 from worker.stages.statement import Case, Decided, Statements
 from worker.state.breaker import Breaker
-from worker.state.ledger import (
-    APPEAL_MS,
-    NEVER,
-    Finding,
-    Ledger,
-    Restriction,
-    Row,
-    Warn,
-)
+from worker.state.ledger import Ledger
+from worker.state.rows import APPEAL_MS, NEVER, Finding, Restriction, Row, Warn
 
 
 @dataclass(slots=True)
@@ -58,6 +51,7 @@ class Judge:
         if known is None:
             known = finding
             row.touch(known, row.last_time, self.keep_ms)
+        row.note(known)
         return row, known
 
     def signal(self, book: Book, signal: Signal, where: tuple[str, int, int]) -> Case | None:
@@ -201,7 +195,7 @@ class Judge:
             self._counters["strikes.already_ended"] += 1
             return False
         else:
-            state.raise_by(finding.strike, added)
+            row.ladder(finding.strike.ladder).raise_by(finding.strike, added)
         row.touch(finding, time, self.keep_ms)
         self._counters[f"strikes.{'shadow' if case.shadow else 'live'}"] += 1
         case.strikes_after = state.total(time)

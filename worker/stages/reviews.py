@@ -12,7 +12,7 @@ from worker.policy.bundle import Bundle, Policy, Rule
 from worker.stages.judge import Book, Judge, note_total
 from worker.stages.protocols import Output
 from worker.stages.statement import Case, Decided
-from worker.state.ledger import Finding, Issued, Restriction, Row
+from worker.state.rows import Finding, Issued, Restriction, Row
 
 # What an overturn undoes; a review restricts nothing and a restore only ends things.
 _UNDONE: frozenset[ActionKind] = frozenset({"label", "limit", "remove", "warn", "lock", "suspend"})
@@ -46,11 +46,13 @@ class Reviews:
             self._counters["receipts.unknown_action"] += 1
             return
         self._counters[f"receipts.{receipt.status}"] += 1
+        row.note(issued.finding)
+        if receipt.status == "failed":
+            row.drop_warns({receipt.action_id})
+            return
         for state in row.ladders.values():
-            for warn in [w for w in state.warns if w.action_id == receipt.action_id]:
-                if receipt.status == "failed":
-                    state.warns.remove(warn)
-                elif warn.counts_from is None:
+            for warn in state.warns:
+                if warn.action_id == receipt.action_id and warn.counts_from is None:
                     warn.counts_from = row.last_time
 
     def delete(self, book: Book, delete: Delete, where: tuple[str, int, int]) -> list[Output]:
@@ -107,15 +109,15 @@ class Reviews:
             self._counters["reviews.repeated"] += 1
             return []
         finding.cleared = True
+        row.note(finding)
         case = self._case(scene, row, finding)
-        if finding.strike is not None and case.policy is not None and case.policy.ladder:
-            state = row.ladder(case.policy.ladder.name)
-            state.undo(finding.strike)
-            case.strikes_after = state.total(case.time)
-        finding.strike = None
+        if finding.strike is not None:
+            row.ladder(finding.strike.ladder).undo(finding.strike)
+            finding.strike = None
+            if case.policy is not None and case.policy.ladder is not None:
+                case.strikes_after = row.ladder(case.policy.ladder.name).total(case.time)
         undone = {i.action_id for i in finding.issued if i.kind in _UNDONE and not i.undone}
-        for state in row.ladders.values():
-            state.warns = [warn for warn in state.warns if warn.action_id not in undone]
+        row.drop_warns(undone)
         ended = [r for r in row.restrictions if r.finding is finding]
         row.release(ended, self._judge.keep_ms)
         if undone:

@@ -26,7 +26,7 @@ from worker.domain.signal import RECORD_VERSION, Origin, Review, Signal
 from worker.policy.bundle import Bundle, Policy, Rule, Step
 from worker.stages import wire
 from worker.stages.protocols import Output
-from worker.state.ledger import NEVER, Finding, Issued, Row
+from worker.state.rows import NEVER, Finding, Issued, Row
 
 CONTENT_TYPE = b"application/json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -99,7 +99,14 @@ class Statements:
             case.row.seq += 1
             seq = case.row.seq
             case.row.record(
-                Issued(identity, decided.kind, decided.step, case.finding, decided.proposal)
+                Issued(
+                    identity,
+                    decided.kind,
+                    decided.step,
+                    case.finding,
+                    decided.proposal,
+                    seq=seq,
+                )
             )
         value = wire.encode_action(self._action(case, decided, identity, seq), *case.where)
         kind = (("weir.kind", decided.kind.encode()), ("content-type", CONTENT_TYPE))

@@ -1,298 +1,161 @@
-"""Keep what enforce remembers of each account: strikes, warnings, restrictions, decisions.
+"""Keep the rows of one partition's accounts, from the first signal to the end of their time.
 
-Plain data and its own arithmetic; what it means is decided in `worker.stages`. Every time here is
-an account's judged time, which never runs backwards for that account. How long things are kept,
-and why, is in docs/ledger.md.
+A row ends when nothing in it can matter any more; docs/ledger.md says when. Rows leave as
+after-images and come back as they were (`worker.state.ledger_images`); a restored one is read
+when its account is next seen.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from itertools import chain
 
-from worker.domain.action import ActionKind, Proposal
-from worker.domain.signal import Origin
+from fastpath.changelog import SLICES
+from fastpath.spec import Entry
+from worker.state.ledger_images import RowImages, account_of, due_of, read_row
+from worker.state.rows import DAY_MS, NEVER, Row
 
-DAY_MS = 86_400_000
-# A person may complain for six months after a decision, so what an action did stays known for as
-# long. Strikes with a longer life raise it: an expired decision must not shorten a strike.
-APPEAL_MS = 184 * DAY_MS
 # A row past its end is forgotten once stream time is this far past it; above every restart and
 # backlog, so that an account's late record still finds the row that its own time has not ended.
 RETIRE_SLACK_MS = 7 * DAY_MS
-MAX_RESTRICTIONS = 64  # per account; beyond, the one that ends first is forgotten
-NEVER = 2**62  # the end of what has no end
 _BUCKET_MS = 3_600_000  # rows are filed for retirement by the hour of their end
 _RETIRED_PER_RECORD = 4  # rows looked at per record: bounded work, faster than rows can come
 
-FindingKey = tuple[str, str, int]  # policy, post id, revision
-
-
-@dataclass(slots=True)
-class Strike:
-    """Hold a weight in an account's ledger; `weight` becomes 0 when it ends or is undone."""
-
-    weight: int
-    expires_at: int
-
-
-@dataclass(slots=True)
-class Issued:
-    """Remember one action that was written, so that it can be undone and is never repeated."""
-
-    action_id: str
-    kind: ActionKind
-    step: int
-    finding: Finding
-    proposal: Proposal | None
-    undone: bool = False
-
-
-@dataclass(slots=True)
-class Finding:
-    """Hold all that one policy has decided on one revision of a post: it counts once."""
-
-    policy: str
-    post: str
-    revision: int
-    origin: Origin
-    filed: int  # judged time of the last thing that happened to it
-    weight: int = 0  # greatest weight seen, whether it became a strike or was spared
-    parsed: bool = True  # False: the post has no id, the record's coordinates stand in
-    strike: Strike | None = None
-    cleared: bool = False  # a person said that it breaks no rule
-    rules: list[str] = field(default_factory=list)
-    issued: list[Issued] = field(default_factory=list)
-
-    @property
-    def key(self) -> FindingKey:
-        """Name the finding within its account."""
-        return (self.policy, self.post, self.revision)
-
-    def has_issued(self, action_id: str) -> bool:
-        """Say whether this very decision was written before."""
-        return any(issued.action_id == action_id for issued in self.issued)
-
-
-@dataclass(slots=True)
-class Warn:
-    """Hold a warning; it counts from `counts_from`, None while its delivery is awaited."""
-
-    action_id: str
-    expires_at: int
-    counts_from: int | None
-
-
-@dataclass(slots=True)
-class Restriction:
-    """Hold one lock or suspension; `expires_at` is NEVER where it has no end of its own."""
-
-    action_id: str
-    kind: ActionKind
-    step: int
-    finding: Finding
-    expires_at: int
-    until_deleted: bool
-
-
-class LadderState:
-    """Pool the strikes and warnings of all policies of one ladder for one account."""
-
-    __slots__ = ("_strikes", "_total", "warns")
-
-    def __init__(self) -> None:
-        self._strikes: deque[Strike] = deque()
-        self._total = 0
-        self.warns: list[Warn] = []
-
-    def total(self, time: int) -> int:
-        """Sum the live strikes. They end in the order they came: one ladder has one lifetime."""
-        while self._strikes and self._strikes[0].expires_at <= time:
-            ended = self._strikes.popleft()
-            self._total -= ended.weight
-            ended.weight = 0
-        return self._total
-
-    def add(self, weight: int, expires_at: int) -> Strike:
-        """Add a strike."""
-        strike = Strike(weight, expires_at)
-        self._strikes.append(strike)
-        self._total += weight
-        return strike
-
-    def raise_by(self, strike: Strike, weight: int) -> None:
-        """Add the difference to a live strike, which ends when it would have ended."""
-        strike.weight += weight
-        self._total += weight
-
-    def undo(self, strike: Strike) -> None:
-        """Take a strike back."""
-        self._total -= strike.weight
-        strike.weight = 0
-
-    def live_warns(self, time: int) -> list[Warn]:
-        """Give the warnings that have not ended, oldest first."""
-        self.warns = [warn for warn in self.warns if warn.expires_at > time]
-        return self.warns
-
-    def in_grace(self, posted_at: int, grace_ms: int, time: int) -> bool:
-        """Say whether a post was made before its author could have read the newest warning."""
-        return any(
-            warn.counts_from is None or posted_at < warn.counts_from + grace_ms
-            for warn in self.live_warns(time)
-        )
-
-    def warn_before(self, posted_at: int, grace_ms: int, time: int) -> Warn | None:
-        """Give the newest warning that its reader had `grace_ms` to act on before posting."""
-        heeded = [
-            warn
-            for warn in self.live_warns(time)
-            if warn.counts_from is not None and posted_at >= warn.counts_from + grace_ms
-        ]
-        return heeded[-1] if heeded else None
-
-
-class Row:
-    """Hold one account's ledger."""
-
-    __slots__ = (
-        "by_id",
-        "end",
-        "findings",
-        "ladders",
-        "last_strike",
-        "last_time",
-        "restrictions",
-        "seen",
-        "seq",
-    )
-
-    def __init__(self, time: int) -> None:
-        self.last_time = time
-        self.seq = 0
-        self.end = time
-        self.seen = time  # stream time when the row was last used
-        self.findings: dict[FindingKey, Finding] = {}  # oldest `filed` first
-        self.by_id: dict[str, Issued] = {}
-        self.ladders: dict[str, LadderState] = {}
-        self.restrictions: list[Restriction] = []
-        self.last_strike: dict[str, int] = {}  # policy -> judged time of its last new strike
-
-    def ladder(self, name: str) -> LadderState:
-        """Give the state of a ladder, empty at first."""
-        state = self.ladders.get(name)
-        if state is None:
-            state = self.ladders[name] = LadderState()
-        return state
-
-    def keep_until(self, time: int) -> None:
-        """Let the row live at least so long."""
-        self.end = max(self.end, time)
-
-    def touch(self, finding: Finding, time: int, keep_ms: int) -> None:
-        """File a finding as of now: it and the row are kept for `keep_ms` from here."""
-        self.findings.pop(finding.key, None)
-        finding.filed = time
-        self.findings[finding.key] = finding
-        self.keep_until(time + keep_ms)
-
-    def record(self, issued: Issued) -> None:
-        """Remember an action under its id."""
-        issued.finding.issued.append(issued)
-        self.by_id[issued.action_id] = issued
-
-    def forget_old(self, time: int, keep_ms: int) -> None:
-        """Drop findings kept for their time, oldest first; one that still restricts stays."""
-        while self.findings:
-            finding = next(iter(self.findings.values()))
-            if finding.filed + keep_ms > time:
-                return
-            if any(r.finding is finding for r in self.live_restrictions(time)):
-                self.touch(finding, time, keep_ms)
-                continue
-            del self.findings[finding.key]
-            for issued in finding.issued:
-                self.by_id.pop(issued.action_id, None)
-
-    def live_restrictions(self, time: int) -> list[Restriction]:
-        """Give the restrictions in force, oldest first."""
-        self.restrictions = [r for r in self.restrictions if r.expires_at > time]
-        return self.restrictions
-
-    def restricted_until(self, kind: ActionKind, time: int) -> int | None:
-        """Give when the account is free of a kind of restriction; None if it is free now."""
-        ends = [r.expires_at for r in self.live_restrictions(time) if r.kind == kind]
-        return max(ends) if ends else None
-
-    def restrict(self, restriction: Restriction) -> None:
-        """Put a restriction in force; the row lives at least as long."""
-        self.restrictions.append(restriction)
-        self.keep_until(restriction.expires_at)
-        if len(self.restrictions) > MAX_RESTRICTIONS:
-            self.restrictions.remove(min(self.restrictions, key=lambda r: r.expires_at))
-
-    def release(self, released: list[Restriction], keep_ms: int) -> None:
-        """End restrictions now; a row that one of them kept for ever gets an end again."""
-        gone = {id(restriction) for restriction in released}
-        self.restrictions = [r for r in self.restrictions if id(r) not in gone]
-        ends = [r.expires_at for r in self.restrictions]
-        ends += [warn.expires_at for state in self.ladders.values() for warn in state.warns]
-        newest = max((f.filed for f in self.findings.values()), default=self.last_time)
-        self.end = max([newest + keep_ms, *ends])
+_Packed = dict[bytes, bytes]  # key -> image of the head and of each finding
 
 
 class Ledger:
-    """Hold the rows of one partition; a row ends when nothing in it can matter any more.
+    """Hold the rows of one partition.
 
     Whether a row is there is decided by its account's own time (`end`) and, `RETIRE_SLACK_MS`
-    later, by stream time; when its memory is freed cannot be observed.
+    later, by stream time; when its memory is freed cannot be observed. `key` is the deployment
+    key, `tag` one byte that tells the ledgers of a state topic apart.
     """
 
-    def __init__(self) -> None:
-        self._rows: dict[str, Row] = {}
-        self._stream_time = -NEVER
+    def __init__(self, key: bytes = b"", tag: bytes = b"L") -> None:
+        self._images = RowImages(key, tag)
+        self._slices: list[dict[str, Row | _Packed]] = [{} for _ in range(SLICES)]
+        self.stream_time = -NEVER
         self._filed: dict[int, list[str]] = {}  # hour of retirement -> accounts
         self._hours: list[int] = []  # heap over the keys of _filed
+        self._refile = False  # accounts came and went in a restore
+        self._changed: dict[str, None] = {}  # accounts whose row was in use since the last drain
+        self._gone: list[Entry] = []  # since then
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return sum(len(rows) for rows in self._slices)
 
     def rows(self) -> Iterator[tuple[str, Row]]:
         """Walk over the rows that read as present."""
-        return ((a, row) for a, row in self._rows.items() if not self._retired(row))
+        for account in [account for rows in self._slices for account in rows]:
+            row = self._row(account)
+            if row is not None and not self._retired(row):
+                yield account, row
 
     def advance(self, time: int) -> None:
         """Move stream time forward and free a bounded number of ended rows."""
-        self._stream_time = max(self._stream_time, time)
+        self.stream_time = max(self.stream_time, time)
+        if self._refile:
+            self._file_all()
         for _ in range(_RETIRED_PER_RECORD):
-            if not self._hours or (self._hours[0] + 1) * _BUCKET_MS > self._stream_time:
+            if not self._hours or (self._hours[0] + 1) * _BUCKET_MS > self.stream_time:
                 return
             self._retire_one()
 
     def find(self, account: str, time: int) -> Row | None:
         """Give the row that an account has at a time, with its clock moved there; or None."""
-        row = self._rows.get(account)
+        row = self._row(account)
         if row is None or max(time, row.last_time) >= row.end or self._retired(row):
             return None
         row.last_time = max(time, row.last_time)
-        row.seen = self._stream_time
+        row.seen = self.stream_time
+        self._changed[account] = None
         return row
 
     def open(self, account: str, time: int) -> Row:
         """Give the row of an account, new if it has none."""
         row = self.find(account, time)
         if row is None:
-            filed = account in self._rows
-            row = self._rows[account] = Row(time)
-            row.seen = self._stream_time
-            if not filed:
+            ended = self._row(account)
+            if ended is not None:
+                self._say_gone(account, ended)
+            row = self._rows_of(account)[account] = Row(time)
+            row.seen = self.stream_time
+            self._changed[account] = None
+            if ended is None:
                 self._file(account, _due(row))
         return row
 
+    def changes(self) -> list[Entry]:
+        """Drain the entries of what changed since the last call, deletes first."""
+        gone, changed = self._gone, self._changed
+        self._gone, self._changed = [], {}
+        entries: list[Entry] = []
+        for account in changed:
+            row = self._rows_of(account).get(account)
+            if isinstance(row, Row):
+                gone.extend(self._images.gone(account, row.forgotten))
+                entries.append(self._images.head(account, row))
+                entries.extend(self._images.findings(account, row, row.changed))
+                row.settle()
+        return [*gone, *entries]
+
+    def snapshot(self, slice_: int) -> Iterator[Entry]:
+        """Give the entries of a slice's rows that read as present."""
+        for account, held in self._slices[slice_].items():
+            if isinstance(held, Row):
+                if not self._retired(held):
+                    yield from self._images.all(account, held)
+            elif self._packed_due(held) > self.stream_time:
+                yield from (Entry(key, self._images.tag + value) for key, value in held.items())
+
+    def set_time(self, time: int) -> None:
+        """Move stream time forward in a restore, which frees nothing."""
+        self.stream_time = max(self.stream_time, time)
+
+    def restore(self, key: bytes, value: bytes, deleted: bool) -> None:
+        """Apply one entry (`value` without its tag); CorruptImage where it is malformed."""
+        self._refile = True
+        account = account_of(value)
+        rows = self._slices[key[0]]
+        held = rows.get(account)
+        if held is None:
+            held = rows[account] = {}
+        elif isinstance(held, Row):
+            packed = self._images.all(account, held)
+            held = rows[account] = {entry.key: entry.value[1:] for entry in packed}
+        if not deleted:
+            held[key] = value
+            return
+        held.pop(key, None)
+        if not held:
+            del rows[account]
+
+    def clear(self, slice_: int) -> None:
+        """Forget the rows of a slice."""
+        self._slices[slice_].clear()
+        self._refile = True
+
+    def _rows_of(self, account: str) -> dict[str, Row | _Packed]:
+        return self._slices[self._images.key_of(account)[0]]
+
+    def _row(self, account: str) -> Row | None:
+        rows = self._rows_of(account)
+        held = rows.get(account)
+        if isinstance(held, dict):
+            held = rows[account] = read_row(held)
+        return held
+
     def _retired(self, row: Row) -> bool:
-        return self._stream_time >= _due(row)
+        return self.stream_time >= _due(row)
+
+    def _packed_due(self, held: _Packed) -> int:
+        due = due_of(held.values())
+        return -NEVER if due is None else due + RETIRE_SLACK_MS
+
+    def _say_gone(self, account: str, row: Row) -> None:
+        self._gone.extend(self._images.gone_row(account, [*row.findings, *row.forgotten]))
 
     def _file(self, account: str, due: int) -> None:
         hour = due // _BUCKET_MS
@@ -302,14 +165,28 @@ class Ledger:
             heapq.heappush(self._hours, hour)
         accounts.append(account)
 
+    def _file_all(self) -> None:
+        """File every account for a look now; each look files it anew for when it is due."""
+        hour = self.stream_time // _BUCKET_MS - 1
+        self._filed = {hour: list(chain.from_iterable(self._slices))}
+        self._hours = [hour] if self._filed[hour] else []
+        self._refile = False
+
     def _retire_one(self) -> None:
         accounts = self._filed[self._hours[0]]
         account = accounts.pop()
         if not accounts:
             del self._filed[heapq.heappop(self._hours)]
-        row = self._rows[account]
+        held = self._rows_of(account).get(account)
+        if isinstance(held, dict) and (due := self._packed_due(held)) > self.stream_time:
+            self._file(account, due)  # most rows are never seen again: leave it packed
+            return
+        row = self._row(account)
+        if row is None:
+            return
         if self._retired(row):
-            del self._rows[account]
+            self._say_gone(account, row)
+            del self._rows_of(account)[account]
         else:
             self._file(account, _due(row))
 

@@ -7,6 +7,7 @@ is no way back: a transaction that fails ends the process, and the next owner re
 from __future__ import annotations
 
 from worker.state.changelog import (
+    MAX_RECORD_BYTES,
     RING,
     SLICES,
     Claim,
@@ -26,7 +27,13 @@ class StateWriter:
     """Number and chain the records of one partition; made of the tail that its restore found."""
 
     def __init__(
-        self, tail: Tail, *, ring: int = RING, slices: int = SLICES, every: int = SLICE_EVERY
+        self,
+        tail: Tail,
+        *,
+        ring: int = RING,
+        slices: int = SLICES,
+        every: int = SLICE_EVERY,
+        limit: int = MAX_RECORD_BYTES,
     ) -> None:
         if 2 * slices * every >= ring:
             raise ValueError(f"a ring of {ring} is too short for {slices} slices, one in {every}")
@@ -34,6 +41,7 @@ class StateWriter:
         self._ring = ring
         self._slices = slices
         self._every = every
+        self._limit = limit
         self._as_of = list(tail.as_of) if tail.as_of is not None else [0] * slices
         self._since = 0  # transactions since a slice was snapshotted
 
@@ -89,6 +97,7 @@ class StateWriter:
             position=seq % self._ring,
             entries=entries,
             chain=tail.chain,
+            limit=self._limit,
         )
         tail.seq, tail.in_next, tail.stream_time = seq, in_next, stream_time
         self._since += 1
@@ -119,6 +128,7 @@ class StateWriter:
             as_of_seq=tail.seq,
             stream_time=tail.stream_time,
             entries=entries,
+            limit=self._limit,
         )
 
     def _is_overdue(self, slice_: int) -> bool:
