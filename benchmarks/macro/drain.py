@@ -28,7 +28,7 @@ from fastpath.spec import Atom, Gate, KeywordList, ScreenSpec
 from worker.settings import Settings
 from worker.transport.kafka.consumer import KafkaSource
 from worker.transport.kafka.producer import KafkaSink
-from worker.transport.protocols import Committed, Partition
+from worker.transport.protocols import Partition
 
 BROKER = True
 FRESH = True
@@ -162,7 +162,8 @@ class WeirDrain:
         """Poll, screen, send; then flush and commit."""
         task, source, sink, screen = self._task, self._source, self._sink, self._screen
         self._join()
-        states = {p: screen.new_state(p.number) for p in source.assigned()}
+        group = source.group()
+        states = {p: screen.new_state(p.number) for p in group.assigned}
         positions: dict[Partition, int] = {}
         done = 0
         while done < task.posts:
@@ -179,12 +180,12 @@ class WeirDrain:
                     value = action(str(row.post["id"]), account, matches)
                     sink.send(task.actions_topic, account.encode(), value)
         sink.flush(FLUSH_S)
-        source.commit({p: Committed(at, "") for p, at in positions.items()}, FLUSH_S)
+        source.commit(positions, group, FLUSH_S)
 
     def _join(self) -> None:
-        while not (self._source.stable and self._source.assigned()):
+        while not (self._source.group().trusted and self._source.group().assigned):
             self._source.poll(POLL_S, MAX_RECORDS)
-        assigned = self._source.assigned()
+        assigned = self._source.group().assigned
         for partition in assigned:
             self._source.seek(partition, 0)
         self._source.resume(assigned)

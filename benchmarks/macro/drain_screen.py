@@ -1,7 +1,8 @@
 """Drain a backlog through `screen` as `weir run` does it: engine, policy, signals, sightings.
 
-The engine is the one that `weir run --stage screen` composes, on a real Kafka; only its source
-tells when the first posts came and when the offsets behind the last one were committed.
+The engine is the one that `weir run --stage screen` composes, on a real Kafka; only its clients
+tell when the first posts came and when the offsets behind the last one were committed. An engine
+called `exactly-once` or `at-least-once` delivers so.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from benchmarks import bundles, corpora, kafka_posts
 from benchmarks.definition import Definition
 from benchmarks.measured import Engine, Measured, Stopwatch
 from worker import runtime
-from worker.engine.loop import Engine as Loop
-from worker.runtime.engines import build_engine
+from worker.engine.drive import Driver
+from worker.runtime.engines import build_engine, new_run
 from worker.settings import Settings
 from worker.transport.kafka.consumer import KafkaSource
-from worker.transport.protocols import Committed, Partition, Polled
+from worker.transport.kafka.state import KafkaStateReader
+from worker.transport.kafka.transactions import StageProducer
+from worker.transport.protocols import Ended, Group, Partition, Polled
 
 BROKER = True
 FRESH = True
@@ -59,6 +62,7 @@ class Draining:
             deployment_key_file=folder / KEY,
             input={"topic": TOPIC, "time": "create"},  # type: ignore[arg-type]
             slot=name,
+            delivery="at-least-once" if name == "at-least-once" else "exactly-once",
             kafka={  # type: ignore[arg-type]
                 "bootstrap_servers": kafka_posts.servers_of(folder),
                 "namespace": f"{name}-{uuid4().hex[:8]}",
@@ -68,16 +72,26 @@ class Draining:
             },
         )
         runtime.create_topics(self._settings)
-        source = WatchedSource(self._settings, self._posts)
-        self._clock = source.clock
-        source.loop = self._loop = build_engine(
-            self._settings, "screen", source=source, start="earliest"
+        run = new_run(self._settings, "screen")
+        clock = self._clock = Stopwatch()
+        watch = Watch(clock, self._posts)
+        producer = WatchedProducer(self._settings, watch)
+        state = KafkaStateReader(self._settings, "screen")
+        source = WatchedSource(self._settings, watch)
+        self._engine = build_engine(
+            self._settings,
+            "screen",
+            runtime.read_bundle(self._settings),
+            run,
+            sighting_partitions=partitions,
+            start="earliest",
         )
+        self._driver = watch.driver = Driver(source, producer, state, run.phase)
 
     def measure(self) -> Measured:
         """Time the loop from the first posts to the commit behind the last."""
         broker = kafka_posts.broker_cpu(self._folder)
-        self._loop.run()
+        self._driver.run(self._engine.steps())
         broker = kafka_posts.broker_cpu(self._folder) - broker
         signals = list(
             kafka_posts.read_all(
@@ -96,32 +110,63 @@ class Draining:
         )
 
     def close(self) -> None:
-        """Hold nothing: the loop has let go of its clients."""
+        """Hold nothing: the driver has let go of its clients."""
+
+
+class Watch:
+    """Stop the clock, and the driver, when every post is behind the committed offsets."""
+
+    def __init__(self, clock: Stopwatch, posts: int) -> None:
+        self.clock = clock
+        self.driver: Driver | None = None
+        self.polled = 0
+        self._posts = posts
+        self._at: dict[Partition, int] = {}
+
+    def committed(self, offsets: Mapping[Partition, int]) -> None:
+        """Note offsets that count now."""
+        self._at.update(offsets)
+        if sum(self._at.values()) == self._posts and self.driver is not None:
+            self.clock.__exit__(None, None, None)
+            self.driver.stop()
 
 
 class WatchedSource(KafkaSource):
-    """Tell when the posts began and ended, and then stop the loop."""
+    """Tell when the posts began and, at least once, when offsets count."""
 
-    def __init__(self, settings: Settings, posts: int) -> None:
+    def __init__(self, settings: Settings, watch: Watch) -> None:
         super().__init__(settings, "screen", [settings.topic("posts")])
-        self.clock = Stopwatch()
-        self.loop: Loop | None = None
-        self._posts = posts
-        self._polled = 0
-        self._at: dict[Partition, int] = {}
+        self._watch = watch
 
     def poll(self, timeout_s: float, max_records: int) -> Polled:
         """Start the clock anew until posts came."""
-        if not self._polled:
-            self.clock.__enter__()
+        if not self._watch.polled:
+            self._watch.clock.__enter__()
         polled: Polled = super().poll(timeout_s, max_records)
-        self._polled += sum(len(view) for view in polled.items)  # type: ignore[misc]
+        self._watch.polled += sum(len(view) for view in polled.items)  # type: ignore[misc]
         return polled
 
-    def commit(self, offsets: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Stop the clock, and the loop, when every post is behind the offsets."""
-        super().commit(offsets, timeout_s)
-        self._at.update({partition: held.offset for partition, held in offsets.items()})
-        if sum(self._at.values()) == self._posts and self.loop is not None:
-            self.clock.__exit__(None, None, None)
-            self.loop.stop()
+    def commit(self, offsets: Mapping[Partition, int], group: Group, timeout_s: float) -> None:
+        """Commit, and tell the watch."""
+        super().commit(offsets, group, timeout_s)
+        self._watch.committed(offsets)
+
+
+class WatchedProducer(StageProducer):
+    """Tell, exactly once, when offsets count: with their transaction."""
+
+    def __init__(self, settings: Settings, watch: Watch) -> None:
+        super().__init__(settings, "screen")
+        self._watch = watch
+        self._offsets: Mapping[Partition, int] = {}
+
+    def send_offsets(self, offsets: Mapping[Partition, int], group: Group) -> None:
+        """Remember what the transaction carries."""
+        super().send_offsets(offsets, group)
+        self._offsets = offsets
+
+    def commit(self) -> Ended:
+        """Commit, and tell the watch."""
+        ended = super().commit()
+        self._watch.committed(self._offsets)
+        return ended

@@ -16,8 +16,15 @@ from worker.settings import KafkaSettings, Settings
 from worker.transport.files import PostFile, ResultFolder
 from worker.transport.kafka.consumer import KafkaSource
 from worker.transport.kafka.producer import KafkaSink
-from worker.transport.memory import MemoryBroker, MemorySink, MemorySource
-from worker.transport.protocols import Partition, Polled, Sink, Source
+from worker.transport.kafka.state import KafkaStateReader
+from worker.transport.kafka.transactions import StageProducer
+from worker.transport.memory import (
+    MemoryBroker,
+    MemoryProducer,
+    MemorySource,
+    MemoryStateReader,
+)
+from worker.transport.protocols import Partition, Polled, Producer, Sink, Source, StateReader
 
 DEADLINE_S = 30.0
 
@@ -93,6 +100,11 @@ class Cluster(Protocol):
 
     def sink(self) -> Sink: ...
 
+    def producer(self, slot: str = "0") -> Producer:
+        """Give the transactional producer of a slot; an older one of it is fenced."""
+
+    def state_reader(self) -> StateReader: ...
+
     def evict(self, source: Source) -> None:
         """Take a member out of its group, as happens when its session times out."""
 
@@ -130,7 +142,13 @@ class MemoryCluster:
         return MemorySource(self._broker, "readers", (self.topic,), instance)
 
     def sink(self) -> Sink:
-        return MemorySink(self._broker)
+        return MemoryProducer(self._broker)
+
+    def producer(self, slot: str = "0") -> Producer:
+        return MemoryProducer(self._broker, slot, "readers")
+
+    def state_reader(self) -> StateReader:
+        return MemoryStateReader(self._broker)
 
     def evict(self, source: Source) -> None:
         assert isinstance(source, MemorySource)
@@ -182,6 +200,16 @@ class KafkaCluster:
         self._opened.append(lambda: sink.close(5))
         return sink
 
+    def producer(self, slot: str = "0") -> Producer:
+        producer = StageProducer(self._settings(slot), "screen")
+        self._opened.append(lambda: producer.close(1))
+        return producer
+
+    def state_reader(self) -> StateReader:
+        reader = KafkaStateReader(self._settings("state"), "screen")
+        self._opened.append(lambda: reader.close(5))
+        return reader
+
     def evict(self, source: Source) -> None:
         """Take a member out of its group by the broker's own hand."""
         assert isinstance(source, KafkaSource)
@@ -207,25 +235,25 @@ class KafkaCluster:
 
 
 def begin(source: Source) -> None:
-    """Poll until partitions are assigned, then read each from its beginning.
-
-    An assignment is ours once a whole poll has passed without a rebalance: the listener of a
-    client may still be pausing partitions when `assigned` shows them.
-    """
+    """Poll until partitions are assigned, then read each from its beginning."""
     deadline = Deadline()
-    seen = -1
-    while not (source.assigned() and source.stable and source.rebalances == seen > 0):
+    while not (source.group().trusted and source.group().assigned):
         deadline.check("joining the group")
-        seen = source.rebalances
         source.poll(0.2, 1)
     rewind(source)
 
 
+def assigned(source: Source) -> frozenset[Partition]:
+    """Name what a source was assigned; empty while it joins."""
+    group = source.group()
+    return group.assigned if group.trusted else frozenset()
+
+
 def rewind(source: Source) -> None:
     """Seek what is assigned to its beginning and resume it."""
-    for partition, first in source.beginnings(source.assigned(), 10).items():
+    for partition, first in source.beginnings(assigned(source), 10).items():
         source.seek(partition, first)
-    source.resume(source.assigned())
+    source.resume(assigned(source))
 
 
 def read(reader: Reader, count: int, max_records: int = 1_000) -> list[BatchView]:

@@ -11,6 +11,7 @@ from tests.contract.harness import (
     DEADLINE_S,
     Cluster,
     Deadline,
+    assigned,
     begin,
     offsets,
     partitions,
@@ -19,7 +20,7 @@ from tests.contract.harness import (
     values,
 )
 from worker.domain.errors import Fenced
-from worker.transport.protocols import CommitRefused, Committed, Partition, Source
+from worker.transport.protocols import CommitRefused, Partition, Source
 
 
 def poll_until(source: Source, holds: Callable[[], bool], what: str) -> None:
@@ -32,11 +33,12 @@ def poll_until(source: Source, holds: Callable[[], bool], what: str) -> None:
 def test_nothing_is_read_before_the_engine_resumes(cluster: Cluster) -> None:
     cluster.append(b"a", b"1", partition=0)
     source = cluster.source()
-    assert not source.assigned()
-    poll_until(source, lambda: bool(source.assigned()), "joining")
-    assert source.assigned() == set(partitions(cluster.topic, 0, 1))
-    assert source.rebalances >= 1
-    assert source.stable
+    assert not assigned(source)
+    poll_until(source, lambda: bool(assigned(source)), "joining")
+    assert assigned(source) == set(partitions(cluster.topic, 0, 1))
+    group = source.group()
+    assert group.rebalances >= 1
+    assert (group.instance, group.trusted) == ("0", True)
     for _ in range(3):
         assert source.poll(0.1, 100).items == ()
     rewind(source)
@@ -86,17 +88,17 @@ def test_key_goes_to_the_partition_that_java_would_choose(cluster: Cluster) -> N
     assert placed == {key: (found & 0x7FFFFFFF) % 2 for key, found in HASHES.items()}
 
 
-def test_offsets_are_committed_with_their_note(cluster: Cluster) -> None:
+def test_offsets_are_committed_and_read_back(cluster: Cluster) -> None:
     first, second = partitions(cluster.topic, 0, 1)
     source = cluster.source()
     begin(source)
     assert source.committed([first, second], 10) == {first: None, second: None}
-    source.commit({first: Committed(7, "note")}, 10)
-    assert source.committed([first, second], 10) == {first: Committed(7, "note"), second: None}
+    source.commit({first: 7}, source.group(), 10)
+    assert source.committed([first, second], 10) == {first: 7, second: None}
     source.close(5)
     again = cluster.source()
     begin(again)
-    assert again.committed([first], 10) == {first: Committed(7, "note")}
+    assert again.committed([first], 10) == {first: 7}
 
 
 def test_seek_pause_and_resume_move_one_partition_alone(cluster: Cluster) -> None:
@@ -174,42 +176,52 @@ def test_members_share_the_partitions_and_one_takes_over_when_the_other_leaves(
     first, second = partitions(cluster.topic, 0, 1)
     one = cluster.source("one")
     begin(one)
-    before = one.rebalances
+    before = one.group().rebalances
     with Member(cluster.source("two")) as other:
         two = other.source
-        poll_until(
-            one,
-            lambda: one.stable and two.stable and len(one.assigned()) == len(two.assigned()) == 1,
-            "sharing",
-        )
-        assert one.rebalances > before
-        assert one.assigned() | two.assigned() == {first, second}
-        (own,) = one.assigned()
-        one.commit({own: Committed(1, "")}, 10)
+        poll_until(one, lambda: len(assigned(one)) == len(assigned(two)) == 1, "sharing")
+        assert one.group().rebalances > before
+        assert assigned(one) | assigned(two) == {first, second}
+        (own,) = assigned(one)
+        one.commit({own: 1}, one.group(), 10)
     cluster.evict(two)
-    poll_until(one, lambda: one.stable and len(one.assigned()) == 2, "taking over")
+    poll_until(one, lambda: len(assigned(one)) == 2, "taking over")
     assert one.poll(0.1, 10).items == ()  # positions are the engine's again
-    one.commit({first: Committed(2, ""), second: Committed(3, "")}, 10)
+    one.commit({first: 2, second: 3}, one.group(), 10)
 
 
 def test_commit_of_a_member_that_was_put_out_is_refused(cluster: Cluster) -> None:
     own = Partition(cluster.topic, 0)
     source = cluster.source()
     begin(source)
-    source.commit({own: Committed(1, "")}, 10)
+    source.commit({own: 1}, source.group(), 10)
     cluster.evict(source)
     with pytest.raises(CommitRefused):
-        source.commit({own: Committed(2, "")}, 10)
-    before = source.rebalances
-    poll_until(source, lambda: source.stable and source.rebalances > before, "joining again")
-    assert source.committed([own], 10) == {own: Committed(1, "")}
-    source.commit({own: Committed(2, "")}, 10)
+        source.commit({own: 2}, source.group(), 10)
+    before = source.group().rebalances
+    poll_until(
+        source,
+        lambda: source.group().trusted and source.group().rebalances > before,
+        "joining again",
+    )
+    assert source.committed([own], 10) == {own: 1}
+    source.commit({own: 2}, source.group(), 10)
+
+
+def test_commit_under_a_snapshot_that_is_over_is_refused(cluster: Cluster) -> None:
+    own = Partition(cluster.topic, 0)
+    source = cluster.source()
+    begin(source)
+    older = source.group()._replace(generation=source.group().generation - 1)
+    with pytest.raises(CommitRefused):
+        source.commit({own: 1}, older, 10)
+    assert source.committed([own], 10) == {own: None}
 
 
 def test_second_process_of_a_slot_fences_the_first(cluster: Cluster) -> None:
     one = cluster.source("one")
     begin(one)
     two = cluster.source("one")
-    poll_until(two, lambda: bool(two.assigned()), "taking the slot")
+    poll_until(two, lambda: bool(assigned(two)), "taking the slot")
     with pytest.raises(Fenced):
-        one.commit({Partition(cluster.topic, 0): Committed(1, "")}, 10)
+        one.commit({Partition(cluster.topic, 0): 1}, one.group(), 10)

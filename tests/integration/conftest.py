@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ import pytest
 from tests.support.deployment import ROOT, Deployment
 
 EXAMPLE = ROOT / "deploy" / "example"
+
+
+def sample(path: Path, first: int, last: int) -> Path:
+    """Write some lines of the shipped sample to a file."""
+    with gzip.open(EXAMPLE / "posts.ndjson.gz", "rb") as lines:
+        path.write_bytes(b"".join(lines.readlines()[first:last]))
+    return path
 
 
 @pytest.fixture(params=[True, False], ids=["views", "plain"])

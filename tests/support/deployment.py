@@ -144,9 +144,10 @@ class Deployment:
         stages: Sequence[StageName] = STAGE_NAMES,
         start: str | None = "earliest",
         arguments: Sequence[str] = ("--exit-on-stop",),
+        failpoint: str | None = None,
         **kafka: Any,
     ) -> WorkerProcess:
-        """Start `weir run` as a process."""
+        """Start `weir run` as a process; with a failpoint one that kills itself there."""
         number = len(self.workers)
         config = self.folder / f"weir-{slot}-{number}.yaml"  # JSON is YAML
         config.write_text(json.dumps({**self.document(**kafka), "slot": slot}))
@@ -155,6 +156,9 @@ class Deployment:
         command += ["--config", str(config), *arguments]
         if start is not None:
             command += ["--start", start]
+        if failpoint is not None:
+            command = [sys.executable, "-m", "tests.support.failing_worker", failpoint]
+            command += [str(config), *stages]
         log = self.folder / f"{slot}-{stage}-{number}.log"
         with log.open("wb") as out:
             # SIGABRT then dumps every stack: what a worker that hangs is asked for.
@@ -184,7 +188,7 @@ class Deployment:
             return all(end == 0 or consumer.committed(tp) == end for tp, end in ends.items())
 
     def drained(self) -> bool:
-        """Tell whether all that was loaded went through; outputs precede offsets."""
+        """Tell whether all that was loaded went through; outputs never follow their offsets."""
         for worker in self.workers:
             code = worker.process.poll()
             assert code in (None, 0), f"a worker ended with {code}: {_tail(worker.log)}"

@@ -1,4 +1,4 @@
-"""The loop over the memory transport: what is written, committed, re-read, dropped."""
+"""The loop over the memory transport: what is written together, dropped, split, paced, stopped."""
 
 from __future__ import annotations
 
@@ -8,138 +8,182 @@ from typing import Any, cast
 import pytest
 
 from tests.support.counting_stage import CountingStage
+from tests.support.engine_bench import DLQ, GROUP, INPUT, P0, P1, STATE, Bench
 from worker.domain.dead_letter import DeadLetter, Disposition, Reason
-from worker.domain.errors import ConfigError, Fatal, Fenced, RetentionOvertook, StateMismatch
-from worker.engine.loop import Engine
-from worker.engine.watchdog import Phase
-from worker.obs.health import Health
-from worker.obs.instruments import Instruments
-from worker.settings import Settings
-from worker.transport.memory import MemoryBroker, MemorySink, MemorySource
-from worker.transport.protocols import CommitInDoubt, CommitRefused, Committed, Partition, Polled
-
-INPUT, OUTPUT, DLQ, GROUP = "weir.sightings", "weir.campaigns", "weir.dlq", "weir.correlate"
-P0, P1 = Partition(INPUT, 0), Partition(INPUT, 1)
+from worker.domain.errors import Fatal, Fenced
+from worker.engine.commands import Poll, Seek, Wait
+from worker.transport.memory import MemoryBroker, MemorySource
+from worker.transport.protocols import CommitInDoubt, Group, Partition, Polled
 
 
-class SilentRecorder:
-    def count(self) -> None:
-        """Count nothing."""
-
-    def skip(self) -> None:
-        """Count nothing."""
+class KilledError(BaseException):
+    """Stand for SIGKILL: nothing after it runs."""
 
 
-class Bench:
-    """Hold a broker and make engines on it."""
+class Killer:
+    """Kill at the n-th time a failpoint is reached."""
 
-    def __init__(self, partitions: int = 2, **settings: Any) -> None:
-        topics = {INPUT: partitions, OUTPUT: 2, DLQ: 1, "weir.signals": 2}
-        self.broker = MemoryBroker(topics)
-        self.settings = Settings(slot="a", **settings)
-        self.told: list[tuple[str, dict[str, object]]] = []
+    def __init__(self, point: str, times: int = 1) -> None:
+        self.point = point
+        self.left = times
 
-    def engine(self, stage: CountingStage | None = None, slot: str = "a", **options: Any) -> Engine:
-        instruments = Instruments("correlate")
-        source = options.pop("source", None) or MemorySource(self.broker, GROUP, [INPUT], slot)
-        return Engine(
-            stage or CountingStage(),
-            source,
-            MemorySink(self.broker),
-            self.settings,
-            meter=instruments,
-            vitals=Health(instruments),
-            recorder=SilentRecorder(),
-            tell=lambda event, **fields: self.told.append((event, fields)),
-            phase=Phase("correlate"),
-            bundle_digest="0" * 64,
-            **options,
-        )
-
-    def write(self, *keys: bytes, partition: int = 0) -> None:
-        for key in keys:
-            self.broker.append(INPUT, key, b"v", partition=partition)
-
-    def written(self) -> list[bytes]:
-        return [cast(bytes, record.value) for record in self.broker.records(OUTPUT)]
-
-    def committed(self, partition: Partition = P0) -> Committed | None:
-        return self.broker.group(GROUP).committed.get(partition)
+    def __call__(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                raise KilledError(point)
 
 
-def turns(engine: Engine, count: int = 6) -> None:
-    for _ in range(count):
-        engine.turn()
+def test_one_turn_asks_for_one_transaction_in_the_order_of_the_protocol() -> None:
+    bench = Bench()
+    running = bench.engine()
+    running.turn(2)
+    running.names()
+    bench.write(b"a")
+    running.turn()
+    assert running.names() == [
+        *("Poll", "ReadClock", "Begin", "Send", "Flush", "SendOffsets", "Commit")
+    ]
 
 
-def test_outputs_are_written_and_then_offsets_with_the_start_point() -> None:
+def test_outputs_state_and_offset_become_visible_together() -> None:
     bench = Bench()
     bench.write(b"a", b"a", b"b")
-    turns(bench.engine())
+    seen = []
+
+    def look(point: str) -> None:
+        seen.append((point, len(bench.written()), len(bench.deltas()), bench.committed()))
+
+    bench.engine(failpoint=look).turn(6)
     assert sorted(bench.written()) == [b"a=1", b"a=2", b"b=1"]
-    assert bench.committed() == Committed(3, "weir1 start=0 partitions=2")
+    assert bench.committed() == 3
+    assert [(d.in_from, d.in_next) for d in bench.deltas()] == [(0, 3)]
+    together = {(outputs, deltas, offset) for _, outputs, deltas, offset in seen}
+    assert together <= {(0, 0, None), (0, 0, 0), (3, 1, 3)}
 
 
-def test_the_start_point_is_written_before_the_first_record() -> None:
+def test_a_partition_is_claimed_before_its_first_record() -> None:
     bench = Bench()
-    engine = bench.engine(CountingStage(fails_at=b"a"))
-    engine.turn()  # joins
-    engine.turn()
+    running = bench.engine(CountingStage(fails_at=b"a"))
+    running.turn(3)
     bench.write(b"a")
     with pytest.raises(ZeroDivisionError):
-        turns(engine)
-    assert bench.committed() == Committed(0, "weir1 start=0 partitions=2")
-    assert bench.committed(P1) == Committed(0, "weir1 start=0 partitions=2")
+        running.turn(2)
+    assert (bench.committed(P0), bench.committed(P1)) == (0, 0)
+    assert (bench.epochs(0), bench.epochs(1)) == ([1], [1])
 
 
-def test_a_restart_rebuilds_state_and_repeats_nothing_below_the_committed_offset() -> None:
+POINTS = (
+    *("after_poll", "after_decide", "after_begin", "after_send[0]", "after_send[1]"),
+    *("after_flush", "after_offsets", "before_commit", "after_commit", "after_claim"),
+    "in_restore[0]",
+)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_anywhere_repeats_nothing_and_loses_nothing(point: str) -> None:
     bench = Bench()
-    bench.write(b"a", b"a", b"b")
-    turns(bench.engine())
+    bench.write(b"a", b"b", b"a")
+    first = bench.engine(failpoint=Killer(point))
+    with pytest.raises(KilledError):
+        first.turn(8)
     bench.write(b"a", b"b")
-    stage = CountingStage()
-    turns(bench.engine(stage))
+    bench.engine().turn(8)
     assert sorted(bench.written()) == [b"a=1", b"a=2", b"a=3", b"b=1", b"b=2"]
-    assert (0, 0, 3) in stage.views, "the batch is cut at the committed offset"
-    assert (0, 3, 2) in stage.views
+    assert bench.committed() == 5
 
 
-def test_a_crash_between_flush_and_commit_repeats_outputs_and_loses_none() -> None:
+def test_a_record_that_was_not_acknowledged_ends_the_process_before_the_offsets() -> None:
     bench = Bench()
+    running = bench.engine()
+    running.turn(3)
     bench.write(b"a")
-    first = bench.engine()
-    turns(first)
-    bench.write(b"a", b"b")
     bench.broker.faults.flush_fails = True
-    with pytest.raises(Fatal):
-        turns(first)
+    running.names()
+    with pytest.raises(Fatal, match="1 of 2 records were not acknowledged"):
+        running.turn()
+    assert running.names()[-1] == "Flush"
+    assert bench.committed() == 0
     bench.broker.faults.flush_fails = False
-    assert bench.committed() == Committed(1, "weir1 start=0 partitions=2")
-    turns(bench.engine())
-    assert set(bench.written()) == {b"a=1", b"a=2", b"b=1"}
-    assert bench.committed() == Committed(3, "weir1 start=0 partitions=2")
+    bench.engine().turn(6)
+    assert bench.written() == [b"a=1"]
 
 
-def test_a_commit_without_an_answer_ends_the_process() -> None:
+def test_a_commit_without_an_answer_ends_the_process_and_is_settled_by_the_next() -> None:
     bench = Bench()
-    engine = bench.engine()
-    turns(engine)
+    running = bench.engine()
+    running.turn(3)
     bench.write(b"a")
     bench.broker.faults.commit_unanswered = True
     with pytest.raises(CommitInDoubt) as raised:
-        turns(engine)
+        running.turn()
     assert raised.value.exit_code == 70
-
-
-def test_a_twin_of_the_slot_is_fatal() -> None:
-    bench = Bench()
-    engine = bench.engine()
-    turns(engine)
+    bench.broker.faults.commit_unanswered = False
     bench.write(b"a")
-    polled = engine._poll()
-    bench.engine()  # the same instance joins
+    bench.engine().turn(6)
+    assert bench.written() == [b"a=1", b"a=2"]
+
+
+def test_a_failure_with_an_open_transaction_crashes_and_one_without_does_not() -> None:
+    bench = Bench()
+    crashed: list[BaseException] = []
+
+    def crash(error: BaseException) -> Any:
+        crashed.append(error)
+        raise KilledError
+
+    running = bench.engine()
+    running.driver._crash = crash
+    running.turn(3)
+    bench.write(b"a")
+    bench.broker.faults.flush_fails = True
+    with pytest.raises(KilledError):
+        running.turn()
+    assert [type(error) for error in crashed] == [Fatal]
+
+    other = bench.engine(CountingStage(fails_at=b"a"))
+    other.driver._crash = crash
+    bench.broker.faults.flush_fails = False
+    with pytest.raises(ZeroDivisionError):
+        other.turn(6)
+    assert len(crashed) == 1
+
+
+def test_a_twin_of_the_slot_fences_the_older_process() -> None:
+    bench = Bench()
+    twins = []
+
+    def start_a_twin(point: str) -> None:
+        if point == "after_begin" and len(bench.epochs()) == 1:
+            twins.append(bench.engine())
+
+    older = bench.engine(failpoint=start_a_twin)
+    older.turn(3)
+    bench.write(b"a")
     with pytest.raises(Fenced):
-        engine._commit(engine._step(polled))
+        older.turn()
+    assert bench.written() == []
+    twins[0].turn(6)
+    assert bench.written() == [b"a=1"]
+
+
+@pytest.mark.parametrize(("seconds", "requests"), [(2.6, 1), (0.0, 2)])
+def test_a_slow_or_repeated_commit_replaces_the_producer(seconds: float, requests: int) -> None:
+    bench = Bench()
+    running = bench.engine()
+    running.turn(3)
+    running.names()
+    bench.broker.faults.slow_commit_s = seconds
+    bench.broker.faults.end_requests = requests
+    bench.write(b"a")
+    running.turn()
+    assert running.names()[-2:] == ["Commit", "ReplaceProducer"]
+    bench.broker.faults.slow_commit_s = 0.0
+    bench.broker.faults.end_requests = 1
+    bench.write(b"a")
+    running.turn()
+    assert running.names()[-1] == "Commit"
+    assert bench.written() == [b"a=1", b"a=2"]
 
 
 def test_two_workers_share_partitions_and_state_follows() -> None:
@@ -147,7 +191,7 @@ def test_two_workers_share_partitions_and_state_follows() -> None:
     bench.write(b"a", b"a")
     bench.write(b"x", b"x", partition=1)
     first = bench.engine(slot="a")
-    turns(first)
+    first.turn(6)
     second = bench.engine(slot="b")
     for _ in range(8):
         first.turn()
@@ -160,93 +204,51 @@ def test_two_workers_share_partitions_and_state_follows() -> None:
     assert sorted(bench.written()) == [b"a=1", b"a=2", b"a=3", b"x=1", b"x=2", b"x=3"]
 
 
-def test_a_table_kept_over_a_rebalance_is_not_rebuilt() -> None:
+class Unstable(MemorySource):
+    """Show another membership than the brokers', as a client does that was put out."""
+
+    shown: dict[str, Any] = {}  # noqa: RUF012
+
+    def group(self) -> Group:
+        return super().group()._replace(**self.shown)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [{"stable": False}, {"generation": -1, "member": ""}, {"generation": 0}, {"member": ""}],
+    ids=str,
+)
+def test_a_batch_is_given_back_unless_the_group_is_joined(shown: dict[str, Any]) -> None:
     bench = Bench()
-    bench.write(b"a", b"a")
-    stage = CountingStage()
-    engine = bench.engine(stage)
-    turns(engine)
-    bench.broker.group(GROUP).generation += 1  # everyone joins again
-    bench.write(b"a")
-    made, seen = stage.tables, len(stage.views)
-    turns(engine)
-    assert stage.tables == made
-    assert stage.views[seen:] == [(0, 2, 1)]
-    assert bench.written() == [b"a=1", b"a=2", b"a=3"]
+    source = Unstable(bench.broker, GROUP, [INPUT], "a")
+    running = bench.engine(source=source)
+    running.turn(3)
+    bench.write(b"a", b"b")
+    source.shown = shown
+    running.names()
+    running.turn()
+    assert running.asked[-1] == Seek({P0: 0})
+    assert bench.written() == []
+    source.shown = {}
+    running.turn(2)
+    assert sorted(bench.written()) == [b"a=1", b"b=1"]
 
 
 def test_work_of_an_older_assignment_is_dropped_and_read_again() -> None:
     bench = Bench()
-    source = MemorySource(bench.broker, GROUP, [INPUT], "a")
-
-    class Rebalancing(CountingStage):
-        def step(self, table: Any, view: Any) -> Any:
-            outputs = super().step(table, view)
-            if len(self.views) == 1:
-                source._rebalances += 1  # assigned anew while the batch was stepped
-            return outputs
-
-    stage = Rebalancing()
-    engine = bench.engine(cast(CountingStage, stage), source=source)
-    engine.turn()
-    engine.turn()
+    source = Unstable(bench.broker, GROUP, [INPUT], "a")
+    stage = CountingStage()
+    running = bench.engine(stage, source=source)
+    running.turn(3)
     bench.write(b"a", b"b")
-    engine.turn()
-    assert bench.written() == [], "nothing of the dropped batch is written"
-    turns(engine)
-    assert sorted(bench.written()) == [b"a=1", b"b=1"], "the table was rebuilt, not used twice"
+    source.shown = {"rebalances": 99}
+    running.turn()
+    assert stage.views == [], "nothing of the dropped batch is decided"
+    running.turn(4)
+    assert sorted(bench.written()) == [b"a=1", b"b=1"]
 
 
-def test_a_refused_commit_is_read_again_under_the_next_assignment() -> None:
-    bench = Bench()
-
-    class Refusing(MemorySource):
-        refuse = 0
-
-        def commit(self, offsets: Any, timeout_s: float) -> None:
-            if self.refuse:
-                self.refuse -= 1
-                raise CommitRefused("the group moved on")
-            super().commit(offsets, timeout_s)
-
-    source = Refusing(bench.broker, GROUP, [INPUT], "a")
-    engine = bench.engine(source=source)
-    turns(engine)
-    bench.write(b"a")
-    source.refuse = 1
-    turns(engine)
-    assert bench.written() == [b"a=1", b"a=1"], "repeated with equal content, never counted twice"
-    assert bench.committed() == Committed(1, "weir1 start=0 partitions=2")
-
-
-def test_a_foreign_note_is_refused() -> None:
-    bench = Bench()
-    bench.broker.group(GROUP).committed[P0] = Committed(0, "")
-    with pytest.raises(StateMismatch, match="not written by weir"):
-        turns(bench.engine())
-
-
-def test_a_changed_partition_count_is_refused() -> None:
-    bench = Bench()
-    bench.broker.group(GROUP).committed[P0] = Committed(0, "weir1 start=0 partitions=7")
-    with pytest.raises(StateMismatch, match="had 7 partitions"):
-        turns(bench.engine())
-
-
-def test_retention_past_the_start_point_needs_the_exact_number() -> None:
-    bench = Bench()
-    bench.write(b"a", b"b", b"c")
-    turns(bench.engine())
-    bench.broker.trim(P0, 2)
-    for accepted in (None, 1, 3):
-        with pytest.raises(RetentionOvertook, match="by 2 records") as raised:
-            turns(bench.engine(accept_gap=accepted))
-        assert raised.value.exit_code == 73
-    turns(bench.engine(accept_gap=2))
-    assert bench.committed() == Committed(3, "weir1 start=2 partitions=2")
-
-
-def test_a_record_that_cannot_be_read_is_saved_and_passed() -> None:
+def test_a_record_that_cannot_be_read_is_saved_and_passed_in_the_same_transaction() -> None:
     bench = Bench()
     letter = DeadLetter(
         Reason.RECORD_CORRUPT, Disposition.POISON, INPUT, 0, 1, 5, b"k", b"raw \xff", (), "cut"
@@ -254,7 +256,7 @@ def test_a_record_that_cannot_be_read_is_saved_and_passed() -> None:
     bench.write(b"a")
     bench.broker.append(INPUT, b"k", b"", partition=0, unreadable=letter)
     bench.write(b"a")
-    turns(bench.engine())
+    bench.engine().turn(6)
     (saved,) = bench.broker.records(DLQ)
     headers = dict(saved.headers)
     assert (saved.key, saved.value) == (b"k", b"raw \xff")
@@ -262,55 +264,187 @@ def test_a_record_that_cannot_be_read_is_saved_and_passed() -> None:
     assert headers["weir.dlq.offset"] == b"1"
     assert headers["weir.dlq.worker"] == b"a"
     assert sorted(bench.written()) == [b"a=1", b"a=2"]
-    assert bench.committed() == Committed(3, "weir1 start=0 partitions=2")
+    assert bench.committed() == 3
+    assert len(bench.deltas()) == 1
 
 
-def test_offsets_without_records_are_crossed() -> None:
+def test_markers_are_crossed_with_the_records_before_them() -> None:
     bench = Bench()
     bench.write(b"a")
     bench.broker.skip_offset(P0)
-    turns(bench.engine())
-    assert bench.committed() == Committed(2, "weir1 start=0 partitions=2")
-    engine = bench.engine()
-    turns(engine)
-    assert engine.restoring == 0
+    bench.engine().turn(6)
+    assert bench.committed() == 2
 
 
-def test_slow_steps_take_fewer_records_a_turn() -> None:
-    now = [0.0]
+def test_markers_alone_are_committed_after_an_idle_second() -> None:
+    bench = Bench()
+    bench.write(b"a")
+    running = bench.engine()
+    running.turn(6)
+    bench.broker.skip_offset(P0)
+    running.turn(4)
+    assert bench.committed() == 1
+    bench.clock.now += 1.5
+    running.turn()
+    assert bench.committed() == 2
+    assert [(d.in_from, d.in_next) for d in bench.deltas()] == [(0, 1), (1, 2)]
+    bench.engine().turn(6)  # the state says where it goes on: no stop
+
+
+def test_a_large_poll_makes_transactions_of_a_quarter_second_each() -> None:
+    bench = Bench(kafka={"max_poll_records": 10_000})
 
     class Slow(CountingStage):
         def step(self, table: Any, view: Any) -> Any:
-            now[0] += len(view) * 0.002
+            bench.clock.now += len(view) * 0.001
             return super().step(table, view)
 
-    bench = Bench(kafka={"max_poll_records": 4_096})
-    bench.write(*[b"k"] * 8_000)
+    bench.write(*[b"k"] * 2_000)
     stage = Slow()
-    turns(bench.engine(cast(CountingStage, stage), clock=lambda: now[0]), 40)
-    sizes = [count for _, _, count in stage.views]
-    assert sizes[0] == 4_096
-    assert max(sizes[1:]) == 250, "half of a slice at 2 ms a record"
-    assert sum(sizes) == 8_000
+    bench.engine(stage).turn(8)
+    assert sum(size for _, _, size in stage.views) == 2_000
+    assert len(bench.written()) == 2_000
+    work = [delta.in_next - delta.in_from for delta in bench.deltas()]
+    assert work[0] == 1_024, "the first piece is a guess at the stage's speed"
+    assert max(work[1:]) <= 256 + 64
+    assert len(bench.deltas()) == len(work) > 3
 
 
-def test_stop_ends_after_the_batch_at_hand() -> None:
+def test_turns_begin_an_interval_apart_unless_the_poll_was_full() -> None:
+    bench = Bench(kafka={"max_poll_records": 2}, interval_ms=50)
+    running = bench.engine()
+    running.turn(3)
+    bench.clock.now += 1
+    bench.write(b"a")
+    running.turn(2)
+    waits = [command for command in running.asked if isinstance(command, Wait)]
+    assert waits == [Wait(pytest.approx(0.05))]
+    bench.clock.now += 1
+    running.turn()
+    bench.write(b"a", b"a", b"a", b"a")
+    running.asked.clear()
+    running.turn(2)
+    assert not [command for command in running.asked if isinstance(command, Wait)]
+
+
+def test_a_quiet_loop_polls_without_restoring_or_writing() -> None:
     bench = Bench()
+    running = bench.engine()
+    running.turn(4)
+    running.asked.clear()
+    running.turn()
+    assert [type(command) for command in running.asked] == [Poll]
+
+
+def test_stop_ends_after_the_transaction_at_hand() -> None:
+    bench = Bench(kafka={"max_poll_records": 10_000})
 
     class Stopping(CountingStage):
-        engine: Engine
-
         def step(self, table: Any, view: Any) -> Any:
-            self.engine.stop()
+            running.driver.stop()
+            bench.clock.now += 1
             return super().step(table, view)
 
-    stage = Stopping()
-    stage.engine = bench.engine(cast(CountingStage, stage))
-    bench.write(b"a", b"b")
-    stage.engine.run()
-    assert sorted(bench.written()) == [b"a=1", b"b=1"]
-    assert bench.committed() == Committed(2, "weir1 start=0 partitions=2")
-    assert stage.engine.phase.name == "idle"
+    bench.write(*[b"k"] * 3_000)
+    running = bench.engine(Stopping())
+    running.run()
+    assert running.names()[-3:] == ["SendOffsets", "Commit", "Close"]
+    assert bench.committed() == 1_024
+    assert running.driver.phase.name == "idle"
+    bench.engine().turn(6)
+    assert sorted(bench.written()) == sorted(b"k=%d" % n for n in range(1, 3_001))
+
+
+def test_an_input_without_state_begins_at_its_earliest_record_and_needs_no_delta() -> None:
+    bench = Bench()
+    bench.broker = MemoryBroker({INPUT: 1, "weir.reviews": 1, "weir.campaigns": 1, STATE: 1})
+
+    class Forwarding(CountingStage):
+        def step(self, table: Any, view: Any) -> Any:
+            return super().step(table if table is not None else self.new_table(0, 1), view)
+
+    bench.broker.append("weir.reviews", b"r", b"v", partition=0)
+    source = MemorySource(bench.broker, GROUP, [INPUT, "weir.reviews"], "a")
+    bench.engine(Forwarding(), source=source).turn(6)
+    assert bench.written() == [b"r=1"]
+    assert bench.committed(Partition("weir.reviews", 0)) == 1
+    assert bench.deltas() == []
+
+
+def test_at_least_once_writes_outputs_then_state_then_offsets() -> None:
+    bench = Bench(delivery="at-least-once")
+    running = bench.engine()
+    running.turn(3)
+    running.names()
+    bench.write(b"a")
+    running.turn()
+    writes = ["Send", "Flush", "Send", "Flush", "CommitOffsets"]
+    assert running.names() == ["Poll", "ReadClock", *writes]
+    assert bench.written() == [b"a=1"]
+    assert bench.committed() == 1
+
+
+def test_at_least_once_repeats_outputs_alone_after_a_crash() -> None:
+    bench = Bench(delivery="at-least-once")
+    running = bench.engine(failpoint=Killer("after_flush", 2))
+    bench.write(b"a")
+    with pytest.raises(KilledError):
+        running.turn(6)  # the outputs are written, their delta is not
+    bench.write(b"a")
+    bench.engine().turn(6)
+    assert bench.written() == [b"a=1", b"a=1", b"a=2"], "repeated, with equal content"
+    assert bench.committed() == 2
+
+
+def test_at_least_once_goes_on_where_the_state_says_when_the_offset_was_lost() -> None:
+    bench = Bench(delivery="at-least-once")
+    running = bench.engine(failpoint=Killer("after_flush", 3))
+    bench.write(b"a")
+    with pytest.raises(KilledError):
+        running.turn(6)  # outputs and delta are written, the offset is not
+    assert bench.committed() == 0
+    bench.write(b"a")
+    bench.engine().turn(6)
+    assert bench.written() == [b"a=1", b"a=2"]
+    assert bench.committed() == 2
+
+
+def test_a_refused_commit_is_read_again_under_the_next_assignment() -> None:
+    bench = Bench(delivery="at-least-once")
+    running = bench.engine()
+    running.turn(3)
+    bench.write(b"a")
+    poll = running.source.poll
+
+    def moved_on(timeout_s: float, max_records: int) -> Polled:
+        polled = poll(timeout_s, max_records)
+        if polled.items:
+            running.source._group.generation += 1
+            running.source._generation += 1
+            shown = running.source.group()
+            running.source._generation -= 1
+            running.source.group = lambda: shown._replace(generation=shown.generation - 1)
+        return polled
+
+    running.source.poll = moved_on  # type: ignore[method-assign]
+    running.turn()
+    assert [event for event, _ in bench.told if event == "commit_refused"]
+    running.source.poll = poll  # type: ignore[method-assign]
+    del running.source.group  # type: ignore[method-assign]
+    running.turn(6)
+    assert bench.written() == [b"a=1"], "the state was written: nothing is decided twice"
+    assert bench.committed() == 1
+
+
+@pytest.fixture
+def posts() -> Iterator[Bench]:
+    """Give a bench whose input is called posts, with records at 10, 20 and 30 ms."""
+    bench = Bench()
+    state = {"weir.state.screen": 1, "weir.campaigns": 1}
+    bench.broker = MemoryBroker({"posts": 1, **state})
+    for time in (10, 20, 30):
+        bench.broker.append("posts", b"a", b"v", time=time)
+    return iter([bench])
 
 
 class PostsStage(CountingStage):
@@ -318,40 +452,16 @@ class PostsStage(CountingStage):
     inputs = ("posts",)
 
 
-@pytest.fixture
-def posts_bench() -> Iterator[Bench]:
-    bench = Bench()
-    bench.broker = MemoryBroker({"posts": 1, OUTPUT: 1})
-    for time in (10, 20, 30):
-        bench.broker.append("posts", b"a", b"v", time=time)
-    return iter([bench])
-
-
-def posts_engine(bench: Bench, start: Any) -> Engine:
-    source = MemorySource(bench.broker, "weir.screen", ["posts"], "a")
-    return bench.engine(PostsStage(), source=source, start=start)
-
-
-def test_a_first_start_of_posts_must_say_where(posts_bench: Iterator[Bench]) -> None:
-    bench = next(posts_bench)
-    with pytest.raises(ConfigError, match="--start earliest") as raised:
-        turns(posts_engine(bench, None))
-    assert raised.value.exit_code == 78
+def posts_engine(bench: Bench, start: Any) -> Any:
+    source = MemorySource(bench.broker, GROUP, ["posts"], "a")
+    return bench.engine(cast(CountingStage, PostsStage()), source=source, start=start)
 
 
 @pytest.mark.parametrize(("start", "at"), [("earliest", 0), ("latest", 3), (20, 1), (31, 3)])
 def test_a_first_start_begins_where_it_was_told(
-    posts_bench: Iterator[Bench], start: Any, at: int
+    posts: Iterator[Bench], start: Any, at: int
 ) -> None:
-    bench = next(posts_bench)
-    turns(posts_engine(bench, start))
-    held = bench.broker.group("weir.screen").committed[Partition("posts", 0)]
-    assert held == Committed(3, f"weir1 start={at} partitions=1")
+    bench = next(posts)
+    posts_engine(bench, start).turn(6)
     assert len(bench.written()) == 3 - at
-
-
-def test_an_empty_poll_changes_nothing() -> None:
-    bench = Bench()
-    engine = bench.engine()
-    turns(engine)
-    assert engine._step(Polled()).outputs == []
+    assert bench.broker.group(GROUP).committed[Partition("posts", 0)] == 3

@@ -1,145 +1,106 @@
-"""Name everything the engine asks of the world: one command, one typed result.
+"""Name everything the engine asks of the world: one command, one typed answer.
 
-The engine (`worker.engine.loop`) is a generator: it yields a command, is sent the result, and
+The engine (`worker.engine.loop`) is a generator: it yields a `Command` and is sent a `Reply`; it
 does no I/O, reads no clock and draws no random number itself. `worker.engine.drive` carries the
 commands out against a transport; a simulator carries out the very same ones against a model of
-the brokers, and may kill, stop or delay between any two of them. Time arrives in results:
-`now` is a monotonic clock in seconds, read when the command ended.
+the brokers, and may kill, stop or delay between any two of them.
 
-A command that fails ends the engine: the driver raises the transport's error (a
-`worker.domain.errors.Fatal` or `FailStop`) and never sends a result. Between `Begin` and the
-result of `Commit` any failure ends the process (70): the outcome is left to the next
-`ReplaceProducer` or start of the slot, which settles it. What the engine itself has to judge
-comes as a result instead: offsets that are not known yet, records that were not acknowledged,
-a commit refused by the group.
+A command that fails ends the engine: the driver raises the transport's error and sends no reply.
+Between `Begin` and the reply to `Commit` any failure, the engine's own included, ends the process
+with 70: the outcome is settled by the slot's next start. What the engine itself has to judge comes
+as a value instead: offsets that are not known yet, records that were not acknowledged, a commit
+that the group refused.
 
-Order within one turn (docs/delivery.md has the sequence):
+The order within one turn (docs/delivery.md has the sequence):
 
-    Wait, Poll, [Pause], ReadClock ..., Begin, Send ..., Flush, SendOffsets, Commit,
-    [ReplaceProducer], [ReadCommitted, ReadBeginnings, ReadState], [Seek, Resume]
+    Wait, Poll, [Seek], {ReadClock ..., Begin, Send, Send, Flush, SendOffsets, Commit,
+    [ReplaceProducer]} ..., [ReadCommitted, ReadBeginnings, CountPartitions, ReadState]
+
+and once partitions are restored, before their first record: Begin, Send, Flush, SendOffsets,
+Commit (purpose "claim"), Seek, Resume.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from worker.transport.protocols import Headers, Item, Partition
+from worker.transport.protocols import (
+    Ended,
+    Flushed,
+    Group,
+    Headers,
+    Partition,
+    Polled,
+    StatePiece,
+)
+
+V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
+Purpose: TypeAlias = Literal["claim", "turn"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """Carry the time and whether somebody asked for the end; every result does."""
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[V_co]):
+    """Answer one command, with the time at which it ended."""
 
+    value: V_co
     now: float  # monotonic seconds
     stopping: bool = False  # a signal came: end after the transaction at hand
 
 
-R_co = TypeVar("R_co", bound=Result, covariant=True)
-
-
 @dataclass(frozen=True, slots=True)
-class Command(Generic[R_co]):
-    """Ask for one thing; the type parameter is the result it is answered with."""
+class Command(Generic[V_co]):
+    """Ask for one thing; the type parameter is the type of `Reply.value`."""
 
 
-Steps: TypeAlias = Generator[Command[Any], Any, None]
-
-R = TypeVar("R", bound=Result)
+Steps: TypeAlias = Generator[Command[Any], Reply[Any], V]  # what every part of the engine is
 
 
-def ask(command: Command[R]) -> Generator[Command[Any], Any, R]:
-    """Yield one command and return its result, typed by the command."""
-    result: R = yield command
-    return result
+# The group and its records.
 
 
-# The group, and what it holds.
+class Batch(NamedTuple):
+    """Hold what one poll brought, and the membership as it was right after it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Snapshot the consumer's membership, taken right after a poll.
-
-    A transaction is bound to the snapshot of the poll that its records came from, never to
-    what the client says later: a client that was put out of its group reports generation -1
-    and no member, which switches the brokers' fencing off.
-    """
-
-    stable: bool  # the client's member state is STABLE
-    generation: int
-    member: str
-    instance: str  # group instance id: the slot
-    rebalances: int  # how often partitions were assigned, revoked or lost; rises
-    assigned: frozenset[Partition] = frozenset()
-
-    @property
-    def trusted(self) -> bool:
-        """Tell whether the brokers will check a commit under this snapshot."""
-        return self.stable and self.generation > 0 and bool(self.member)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Polled(Result):
-    """Hold what one poll brought: items in offset order within each partition."""
-
+    polled: Polled
     group: Group
-    items: tuple[Item, ...] = ()
-    # Next offset by partition that moved; may be past the last record (markers, compaction).
-    positions: Mapping[Partition, int] = field(default_factory=dict)
-    # Original headers, for records that have any, by partition and offset.
-    headers: Mapping[tuple[Partition, int], Headers] = field(default_factory=dict)
-    # High watermark minus position of each assigned partition, from the last fetch.
-    lags: Mapping[Partition, int] = field(default_factory=dict)
-    full: bool = False  # as much as was asked for: more waits in the client
+    lags: Mapping[Partition, int]  # by assigned partition, where a fetch told one
 
 
 @dataclass(frozen=True, slots=True)
-class Poll(Command[Polled]):
+class Poll(Command[Batch]):
     """Wait at most `timeout_s` for records of resumed partitions; joins the group as needed.
 
-    Every assignment arrives with all its partitions paused at a placeholder position; the engine
-    seeks and resumes them once it knows where they go on.
+    Every assignment arrives with all its partitions paused at a placeholder position.
     """
 
     timeout_s: float
     max_records: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done(Result):
-    """Say that a command without an answer of its own was carried out."""
-
-
 @dataclass(frozen=True, slots=True)
-class Wait(Command[Done]):
-    """Let time pass, at most `seconds` and less when asked to stop; never below 0."""
+class Wait(Command[None]):
+    """Let time pass, at most `seconds`, less when asked to stop."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class ReadClock(Command[Done]):
+class ReadClock(Command[None]):
     """Ask for the time alone, in the middle of deciding a large poll."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pause(Command[Done]):
-    """Stop fetching these; partitions no longer assigned are left alone."""
-
-    partitions: frozenset[Partition]
-
-
-@dataclass(frozen=True, slots=True)
-class Seek(Command[Done]):
+class Seek(Command[None]):
     """Read on at these offsets; partitions no longer assigned are left alone."""
 
     offsets: Mapping[Partition, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Resume(Command[Done]):
+class Resume(Command[None]):
     """Fetch these again; partitions no longer assigned are left alone."""
 
     partitions: frozenset[Partition]
@@ -147,95 +108,60 @@ class Resume(Command[Done]):
 
 # Where a partition goes on.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offsets(Result):
-    """Hold offsets by partition; None as a whole where the brokers did not say.
-
-    For `ReadCommitted` that includes an *unstable* offset: an open transaction holds one, and
-    only its end tells which. A single None is a partition without a committed offset.
-    """
-
-    offsets: Mapping[Partition, int | None] | None
-    unknown: str = ""  # why, when `offsets` is None; for people
+# None as a whole: the brokers did not say in time. For committed offsets that includes an
+# *unstable* one, which an open transaction holds and only its end tells. None for one partition:
+# the group never committed there.
+Offsets: TypeAlias = Mapping[Partition, int | None] | None
 
 
 @dataclass(frozen=True, slots=True)
 class ReadCommitted(Command[Offsets]):
-    """Read the stable committed offsets of the group (OffsetFetch with require_stable)."""
+    """Read the group's stable committed offsets."""
 
     partitions: frozenset[Partition]
     timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBeginnings(Command[Offsets]):
-    """Read the first offset still kept."""
+class ReadBeginnings(Command[Mapping[Partition, int] | None]):
+    """Read the first offset still kept; None: not known in time."""
 
     partitions: frozenset[Partition]
     timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class ReadEnds(Command[Offsets]):
-    """Read the offset after the last committed record."""
+class ReadEnds(Command[Mapping[Partition, int] | None]):
+    """Read the offset after the last committed record; None: not known in time."""
 
     partitions: frozenset[Partition]
     timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class ReadTimes(Command[Offsets]):
-    """Read the first offset at or after an origin time, epoch ms; the end where there is none."""
+class ReadTimes(Command[Mapping[Partition, int] | None]):
+    """Read the first offset at or after an origin time, else the end; None: not known in time."""
 
     partitions: frozenset[Partition]
     time_ms: int
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts(Result):
-    """Hold how many partitions each topic has."""
-
-    partitions: Mapping[str, int]
-
-
 @dataclass(frozen=True, slots=True)
-class ReadPartitionCounts(Command[Counts]):
+class CountPartitions(Command[Mapping[str, int]]):
     """Ask the client's metadata how many partitions topics have."""
 
     topics: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class StateRecord:
-    """Hold one record of a state topic, as it stands in the log."""
+class ReadState(Command[StatePiece]):
+    """Read state partitions on at these offsets (None: the beginning), read_committed, no group.
 
-    offset: int
-    key: bytes
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateRead(Result):
-    """Hold a piece of some state partitions: committed records alone, in log order."""
-
-    records: Mapping[Partition, tuple[StateRecord, ...]]
-    positions: Mapping[Partition, int]  # where the next piece begins, past markers and holes
-    # Partitions read up to their last stable offset, as it was during this command. Not an end:
-    # an older open transaction may hold it below records that are committed already.
-    drained: frozenset[Partition] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class ReadState(Command[StateRead]):
-    """Read state partitions from these offsets, read_committed and without a group.
-
-    Returns when all are drained, `budget_s` is over or `budget_bytes` were read, whichever is
-    first; a position of -1 means the beginning of the partition.
+    Ends when all are drained or a budget is over; brokers that do not answer give an empty piece.
     """
 
-    positions: Mapping[Partition, int]
+    positions: Mapping[Partition, int | None]
     budget_s: float
     budget_bytes: int
 
@@ -243,9 +169,8 @@ class ReadState(Command[StateRead]):
 # Writing.
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Hold one record to write. `partition` None: where the key hashes to (murmur2), no key: 0."""
+class Record(NamedTuple):
+    """Hold one record to write. `partition` None: where the key hashes to; without a key 0."""
 
     topic: str
     key: bytes | None
@@ -255,29 +180,17 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Begin(Command[Done]):
-    """Begin a transaction; `purpose` tells a claim (end of a restore) from a turn's work."""
+class Begin(Command[None]):
+    """Begin a transaction: a claim (the end of a restore) or a turn's work."""
 
-    purpose: str  # "claim" or "turn"
+    purpose: Purpose
 
 
 @dataclass(frozen=True, slots=True)
-class Send(Command[Done]):
+class Send(Command[None]):
     """Hand records over, in order; nothing counts as written before `Flush` says so."""
 
     records: tuple[Record, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flushed(Result):
-    """Say what became of everything handed over since the last flush."""
-
-    acknowledged: int
-    failed: int = 0  # not acknowledged in time, or refused
-    reason: str = ""  # of the first failure; for people
-    # Offset of the last acknowledged record by partition; -1 where the broker did not say
-    # (a batch that it had already, acknowledged again).
-    last: Mapping[Partition, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,30 +201,22 @@ class Flush(Command[Flushed]):
 
 
 @dataclass(frozen=True, slots=True)
-class SendOffsets(Command[Done]):
-    """Put the input offsets (next to process) into the open transaction, under a snapshot."""
+class SendOffsets(Command[None]):
+    """Put input offsets (next to process) into the open transaction, under a snapshot."""
 
     offsets: Mapping[Partition, int]
     group: Group
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended(Result):
-    """Say that the transaction was committed, and how that went on the wire."""
-
-    seconds: float  # from the request to its answer
-    requests: int  # EndTxn requests sent; more than one was a retry after a lost connection
-
-
 @dataclass(frozen=True, slots=True)
 class Commit(Command[Ended]):
-    """Commit the open transaction."""
+    """Commit the open transaction; `purpose` is that of its `Begin`."""
 
-    purpose: str  # that of its `Begin`
+    purpose: Purpose
 
 
 @dataclass(frozen=True, slots=True)
-class ReplaceProducer(Command[Done]):
+class ReplaceProducer(Command[None]):
     """Close the producer and initialise a new one under the same transactional id.
 
     After a slow or repeated EndTxn: the older request may still be on its way and, under the
@@ -319,16 +224,12 @@ class ReplaceProducer(Command[Done]):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed(Result):
-    """Answer a commit outside a transaction."""
-
-    refused: str = ""  # the group has moved on and nothing was committed; for people
-
-
 @dataclass(frozen=True, slots=True)
-class CommitOffsets(Command[Committed]):
-    """Commit offsets without a transaction (`--delivery at-least-once`), under a snapshot."""
+class CommitOffsets(Command[str]):
+    """Commit offsets without a transaction (`--delivery at-least-once`), under a snapshot.
+
+    The answer is empty, or why the group refused: it has moved on and nothing was committed.
+    """
 
     offsets: Mapping[Partition, int]
     group: Group
@@ -336,7 +237,7 @@ class CommitOffsets(Command[Committed]):
 
 
 @dataclass(frozen=True, slots=True)
-class Close(Command[Done]):
-    """Let go of consumer and producer within `timeout_s`; a static member stays in its group."""
+class Close(Command[None]):
+    """Let go of every client within `timeout_s`; a static member stays in its group."""
 
     timeout_s: float

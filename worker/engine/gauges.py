@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
 from worker.engine.owned import Owned
 from worker.obs.names import Hop, Meter
 from worker.stages.protocols import Output, Stage
-from worker.transport.protocols import Partition, Source
+from worker.transport.protocols import Partition
 
 ENTRIES_EVERY_S = 1.0
 
@@ -23,11 +23,11 @@ class Gauges:
         self._wall = wall  # epoch seconds
         self._counted = 0.0
 
-    def lag(self, owned: Iterable[Owned], source: Source) -> int:
+    def lag(self, owned: Iterable[Owned], lags: Mapping[Partition, int]) -> int:
         """Set the lag of each partition and return their sum."""
         behind = 0
         for held in owned:
-            lag = source.lag(held.partition)
+            lag = lags.get(held.partition)
             if lag is None:
                 continue
             behind += lag

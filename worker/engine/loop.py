@@ -1,215 +1,284 @@
-"""Drive one stage: poll, step, produce, commit, again (docs/delivery.md).
+"""Drive one stage: poll, decide, write all of it together, again (docs/delivery.md).
 
-At least once: outputs are sent and every one is acknowledged before the offsets behind them are
-committed, so a crash repeats outputs (with equal ids) and loses none. State is in memory: on
-assignment a partition is re-read from its start point with all outputs suppressed below the
-committed offset, and goes on live exactly there.
+The engine is sans-io: a generator that yields commands (`worker.engine.commands`) and is sent
+replies. Outputs, state and input offsets of one transaction become visible together or not at
+all; whatever fails in between ends the process, and the slot's next start reads the truth.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
 
 from fastpath.records import BatchView
 from worker.domain.dead_letter import Disposition
-from worker.domain.errors import Fatal, StateMismatch
+from worker.domain.errors import StateMismatch
+from worker.engine.asker import Asker
+from worker.engine.commands import (
+    Batch,
+    Close,
+    Poll,
+    ReadClock,
+    Record,
+    Resume,
+    Seek,
+    Steps,
+    Wait,
+)
 from worker.engine.dead_letters import outputs_of
-from worker.engine.deadline import Clock, Deadline
-from worker.engine.fuse import Fuse
 from worker.engine.gauges import Gauges
-from worker.engine.owned import Owned, first_at
-from worker.engine.planner import Planner
+from worker.engine.owned import Owned, Work
 from worker.engine.recorder import Recorder
-from worker.engine.start_point import Point
-from worker.engine.watchdog import Phase
+from worker.engine.restorer import Restorer, Restoring
+from worker.engine.tell import Tell
+from worker.engine.writer import Writer
 from worker.obs.names import Meter, Vitals
 from worker.settings import POLL_MS, SLICE_MS, Settings, Start
-from worker.stages.protocols import Output, Stage
-from worker.transport.protocols import (
-    CommitRefused,
-    Committed,
-    Headers,
-    OffsetsUnknown,
-    Partition,
-    Polled,
-    Quarantined,
-    Sink,
-    Source,
-)
+from worker.stages.protocols import Output, StatefulStage
+from worker.state.state_writer import StateWriter
+from worker.transport.protocols import Group, Headers, Partition, Quarantined
 
-MIN_RECORDS = 64  # a turn never takes less, however slow a stage is
+WORK_S = 0.25  # deciding for one transaction; < LIVENESS_MS, and what a crash repeats
+PIECE_S = 0.05  # deciding between two looks at the clock; < WORK_S
+MIN_RECORDS = 64  # a piece never takes less, however slow a stage is
+FIRST_PIECE = 1_024  # records of the first piece, before the stage's speed is known
+BACKLOG = 1_000  # records that wait behind a poll: then the next turn begins at once
+SETTLE_S = 1.0  # offsets without records (markers) are committed after an idle second
 DISPOSITION = "weir.dlq.disposition"
 SYSTEMIC = Disposition.SYSTEMIC.value.encode()
 ATTEMPT = b"1"  # a dead letter's first; a redrive raises it
 
 
-class Tell(Protocol):
-    """Report an event of the closed list of `worker.obs.logs`; never post text."""
-
-    def __call__(self, event: str, **fields: object) -> None:
-        """Write one event; never blocks longer than standard output does."""
-
-
-@dataclass(slots=True)
-class Work:
-    """Hold what one turn has to write."""
-
-    outputs: list[tuple[Output, Partition]]
-    headers: Mapping[tuple[Partition, int], Headers]
-
-
 class Engine:
-    """Own source, sink and tables of one stage; one thread runs it, `stop` may come from any."""
+    """Own the tables of one stage. A driver runs `steps`, or a test one `turn` at a time."""
 
     def __init__(
         self,
-        stage: Stage,
-        source: Source,
-        sink: Sink,
+        stage: StatefulStage,
         settings: Settings,
         *,
         meter: Meter,
         vitals: Vitals,
         recorder: Recorder,
         tell: Tell,
-        phase: Phase,
         bundle_digest: str,
         start: Start | None = None,
         accept_gap: int | None = None,
-        clock: Clock = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
+        """`wall` gives epoch seconds, for gauges alone: no decision reads it."""
         self.stage = stage
-        self.phase = phase
-        self._source = source
-        self._sink = sink
         self._settings = settings
         self._meter = meter
         self._vitals = vitals
         self._recorder = recorder
-        self._gauges = Gauges(meter, wall)
         self._tell = tell
         self._bundle_digest = bundle_digest
-        self._planner = Planner(source, settings, start, accept_gap)
-        self._clock = clock
-        self._state_topic = settings.topic(stage.inputs[0])
+        self._gauges = Gauges(meter, wall)
+        self._asker = Asker()
+        self._writer = Writer(settings, self._asker, meter)
+        self._restorer = Restorer(
+            stage, settings, self._asker, tell, start=start, accept_gap=accept_gap
+        )
+        self._state_topic = settings.topic(f"state.{stage.name}")
         self._owned: dict[Partition, Owned] = {}
-        self._kept: dict[Partition, Owned] = {}  # tables of revoked partitions
-        self._bound = -1  # the assignment that `_owned` belongs to
-        self._max_records = settings.kafka.max_poll_records
-        self._stopping = threading.Event()
-        self._deadline: Deadline | None = None
+        self._bound = -1  # the count of rebalances that tables and restores belong to
+        self._began = float("-inf")  # when the last transaction's turn began
+        self._full = False  # the last poll: more waits behind it
+        self._per_second = FIRST_PIECE / PIECE_S  # records that the stage decides
 
-    # What a person or a probe may ask.
-
-    @property
-    def restoring(self) -> int:
-        """Return how many assigned partitions are still re-read."""
-        return sum(owned.restoring for owned in self._owned.values())
-
-    def stop(self) -> None:
-        """Ask the loop to end after the batch at hand; safe from a signal handler."""
-        if not self._stopping.is_set():
-            shutdown = self._settings.shutdown
-            self._deadline = Deadline.after(shutdown.total_ms / 1000, self._clock)
-            self._stopping.set()
-
-    def run(self) -> None:
-        """Turn until `stop`; then let go of the clients within what is left of the budget.
+    def steps(self) -> Steps[None]:
+        """Turn until asked to stop, then let go of the clients.
 
         Raises:
             Fatal: the process must end and be restarted.
             FailStop, ConfigError: the stage must wait for a person.
         """
-        while not self._stopping.is_set():
-            self.turn()
-        self.close()
+        while not self._asker.stopping:
+            yield from self.turn()
+        yield from self._asker.ask(Close(self._settings.shutdown.close_ms / 1000))
 
-    def close(self) -> None:
-        """Let go of the clients; a batch that was not committed is read again by its owner."""
-        self.phase.enter("close")
-        share = self._settings.shutdown.close_ms / 1000
-        budget = Deadline.after(share, self._clock)
-        self._source.close(budget.share(at_most_s=share / 2, at_least_s=0.5))
-        self._sink.close(budget.share(at_most_s=share, at_least_s=0.5))
-        self.phase.enter("idle")
+    def turn(self) -> Steps[None]:
+        """Take one turn of the loop; about POLL_MS long when there is nothing to do."""
+        yield from self._pace()
+        batch = yield from self._poll()
+        group = batch.group
+        if group.rebalances != self._bound or not group.trusted:
+            yield from self._drop(batch)
+        elif not self._asker.stopping:
+            if self._restorer.ready:
+                yield from self._claim(group)
+            yield from self._decide(batch)
+        if self._restorer.count and not self._asker.stopping:
+            # Other partitions go on in between: a restore never holds them up for long.
+            yield from self._restorer.piece(PIECE_S if self._owned else SLICE_MS / 2000)
+        self._report(batch)
 
-    def turn(self) -> None:
-        """Take one turn of the loop; blocks for POLL_MS when there is nothing to do."""
-        polled = self._poll()
-        if self._bound != self._source.rebalances:
-            self._bind()  # what was polled belongs to an older assignment: dropped, read again
-        elif not self._stopping.is_set():
-            work = self._step(polled)
-            if self._bound == self._source.rebalances:
-                self._produce(work)
-                self._commit(work)
-        self._report()
+    # The poll.
 
-    # Phases.
+    def _pace(self) -> Steps[None]:
+        """Gather records for a moment: a transaction costs the same for one as for a thousand."""
+        wait_s = self._began + self._settings.kafka.transaction_interval_ms / 1000
+        wait_s -= self._asker.now
+        if wait_s > 0 and not self._full and not self._restorer.count:
+            yield from self._asker.ask(Wait(wait_s))
 
-    def _poll(self) -> Polled:
-        self.phase.enter("poll")
-        began = self._clock()
-        polled = self._source.poll(POLL_MS / 1000, self._max_records)
-        if polled.items:
-            self._meter.observe("weir_stage_duration_seconds", self._clock() - began, ("fetch",))
-        return polled
+    def _poll(self) -> Steps[Batch]:
+        began = self._asker.now
+        waits = not self._restorer.count or self._bound < 0
+        timeout_s = POLL_MS / 1000 if waits else 0.0
+        batch = yield from self._asker.ask(Poll(timeout_s, self._settings.kafka.max_poll_records))
+        self._full = batch.polled.full or sum(batch.lags.values()) >= BACKLOG
+        if batch.polled.items:
+            self._began = self._asker.now
+            elapsed = self._asker.now - began
+            self._meter.observe("weir_stage_duration_seconds", elapsed, ("fetch",))
+        return batch
 
-    def _step(self, polled: Polled) -> Work:
-        self.phase.enter("step")
-        work = Work([], polled.headers)
-        records, began = 0, self._clock()
+    def _drop(self, batch: Batch) -> Steps[None]:
+        """Give back what was polled under an assignment that is not, or not yet, ours to write."""
+        group, polled = batch.group, batch.polled
+        if group.rebalances != self._bound:
+            self._suspend()
+        back = {p: self._owned[p].next for p in polled.positions if p in self._owned}
+        if back:
+            yield from self._asker.ask(Seek(back))
+        if group.rebalances != self._bound and group.trusted:
+            self._bind(group)
+
+    def _suspend(self) -> None:
+        self._restorer.suspend(self._owned.values())
+        for partition in self._owned:
+            self._gauges.forget(partition)
+        self._owned = {}
+        self._bound = -1
+
+    def _bind(self, group: Group) -> None:
+        self._restorer.bind(group.assigned)
+        self._bound = group.rebalances
+        self._vitals.joined()
+        self._vitals.restoring(self._restorer.count)
+        self._meter.add("weir_rebalances_total")
+        self._meter.set("weir_partitions_assigned", len(group.assigned))
+        name = self._settings.group(self.stage.name)
+        self._tell("partitions_assigned", partitions=len(group.assigned), group=name)
+
+    # The claim: prove ownership before the first decision, and fence by log order.
+
+    def _claim(self, group: Group) -> Steps[None]:
+        restored = self._restorer.ready
+        fresh = {each.partition: self._own(each) for each in restored}
+        state: list[Record] = []
+        for each in restored:
+            writer = fresh[each.partition].writer
+            if writer is not None:
+                slot, at = self._settings.slot, fresh[each.partition].next
+                made = writer.claim(slot, group.generation, each.partitions, at, each.gap)
+                state += self._state_records(each.partition, made)
+        offsets = {partition: owned.next for partition, owned in fresh.items()}
+        written = yield from self._writer.write("claim", (), state, offsets, group)
+        self._restorer.claimed(restored)
+        for partition, owned in fresh.items():
+            self._note_state(owned, written.last)
+            self._owned[partition] = owned
+        if written.refused:
+            self._refused(written.refused)
+            return
+        yield from self._asker.ask(Seek(offsets))
+        yield from self._asker.ask(Resume(frozenset(fresh)))
+        for each in restored:
+            self._note_restored(each)
+        self._vitals.restoring(self._restorer.count)
+        self._vitals.committed()
+
+    def _own(self, each: Restoring) -> Owned:
+        assert each.at is not None  # noqa: S101  # what `ready` means
+        writer = None if each.restore is None else StateWriter(each.restore.tail)
+        return Owned(
+            each.partition,
+            each.table,
+            writer,
+            each.partitions,
+            next=each.at,
+            committed=each.at,
+            fuse=each.fuse,
+        )
+
+    def _note_restored(self, each: Restoring) -> None:
+        seconds = self._asker.now - each.since
+        mode = "warm" if each.warm else "cold"
+        if each.restore is not None:
+            self._meter.observe("weir_restore_seconds", seconds, (mode,))
+        self._meter.observe("weir_rebalance_pause_seconds", seconds)
+        self._tell(
+            "partition_restored",
+            topic=each.partition.topic,
+            partition=each.partition.number,
+            offset=each.at,
+            mode=mode,
+            gap=each.gap,
+            seconds=round(seconds, 3),
+        )
+
+    # Deciding.
+
+    def _decide(self, batch: Batch) -> Steps[None]:
+        """Step through what was polled, in transactions of at most about WORK_S of work."""
+        polled, group = batch.polled, batch.group
+        work = Work(self._asker.now, polled.headers)
         for item in polled.items:
             if isinstance(item, Quarantined):
                 self._quarantine(item, work)
-            else:
-                records += len(item)
-                self._step_view(item, work)
-        for partition, position in polled.positions.items():
-            owned = self._owned.get(partition)
-            if owned is not None:
-                owned.next = max(owned.next, position)
-                self._note_restored(owned)
-        if records:
-            seconds = self._clock() - began
-            self._meter.observe("weir_stage_duration_seconds", seconds, ("step",))
-            self._adapt(records, seconds)
-        return work
+                continue
+            for piece in self._pieces(item):
+                began = self._asker.now
+                self._step(piece, work)
+                yield from self._asker.ask(ReadClock())
+                self._measure(len(piece), self._asker.now - began)
+                if self._asker.now - work.began >= WORK_S:
+                    if not (yield from self._transact(work, group)) or self._asker.stopping:
+                        return  # what is left is read again
+                    work = Work(self._asker.now, polled.headers)
+        self._move(polled.positions, work)
+        if work.touched:
+            yield from self._transact(work, group)
 
-    def _step_view(self, view: BatchView, work: Work) -> None:
+    def _pieces(self, view: BatchView) -> Iterator[BatchView]:
+        at, size = 0, len(view)
+        while at < size:
+            most = max(int(self._per_second * PIECE_S), MIN_RECORDS)
+            yield view if at == 0 and size <= most else view.slice(at, min(at + most, size))
+            at += most
+
+    def _measure(self, records: int, seconds: float) -> None:
+        self._meter.observe("weir_stage_duration_seconds", seconds, ("step",))
+        if records >= MIN_RECORDS and seconds > 0:
+            self._per_second = records / seconds
+
+    def _step(self, view: BatchView, work: Work) -> None:
         partition = Partition(view.topic, view.partition)
         owned = self._owned.get(partition)
         if owned is None or not len(view):
             return
-        if view.offset(0) < owned.next:
+        first = view.offset(0)
+        if first < owned.next:
             raise StateMismatch(
-                f"{partition.topic}-{partition.number}: offset {view.offset(0)} came again, "
-                f"expected {owned.next} or later; restart to rebuild the state"
+                f"{partition.topic}-{partition.number}: offset {first} came again, expected "
+                f"{owned.next} or later; restart to restore the state"
             )
+        if first > owned.next and partition.topic == self._settings.topic("posts"):
+            self._meter.add("weir_input_gaps_total")
         self._meter.add("weir_records_consumed_total", (view.topic,), len(view))
-        cut = first_at(view, owned.live_from)
-        if cut:
-            self.stage.step(owned.table, view.slice(0, cut))
-            self._recorder.skip()
-        if cut < len(view):
-            self._note_restored(owned)
-            live = view.slice(cut, len(view)) if cut else view
-            outputs = self.stage.step(owned.table, live)
-            self._recorder.count()
-            work.outputs.extend((output, partition) for output in outputs)
-            self._judge_letters(owned, outputs, len(live))
+        outputs = self.stage.step(owned.table, view)
+        self._recorder.count()
+        work.outputs.extend((output, partition) for output in outputs)
+        work.touched[partition] = owned
+        self._judge_letters(owned, outputs, len(view))
         last = len(view) - 1
         owned.next = view.offset(last) + 1
         owned.time = view.time(last)
 
     def _judge_letters(self, owned: Owned, outputs: list[Output], records: int) -> None:
-        """Feed the fuse; raises FuseOpen before anything of this turn is written."""
+        """Feed the fuse; raises FuseOpen before anything of this transaction is written."""
         letters = [output for output in outputs if output.topic == "dlq"]
         died = sum((DISPOSITION, SYSTEMIC) in letter.headers for letter in letters)
         for _ in range(died):
@@ -217,56 +286,74 @@ class Engine:
         owned.fuse.passed(records - died)
 
     def _quarantine(self, found: Quarantined, work: Work) -> None:
-        owned = self._owned.get(found.partition)
+        partition = found.partition
+        owned = self._owned.get(partition)
         if owned is None:
             return
-        if found.first >= owned.live_from:
-            posts = found.partition.topic == self._settings.topic("posts")
-            outputs = list(
-                outputs_of(
-                    found,
-                    stage=self.stage.name,
-                    bundle_digest=self._bundle_digest,
-                    notices=posts,
-                )
-            )
-            work.outputs.extend((output, found.partition) for output in outputs)
-            owned.fuse.passed(1)
-            first = found.letters[0]
-            labels = (first.reason.value, first.disposition.value)
-            self._meter.add("weir_dead_letters_total", labels)
-            self._tell(
-                "records_quarantined",
-                topic=found.partition.topic,
-                partition=found.partition.number,
-                offset=found.first,
-                records=found.next - found.first,
-                reason=first.reason.value,
-            )
+        outputs = outputs_of(
+            found,
+            stage=self.stage.name,
+            bundle_digest=self._bundle_digest,
+            notices=partition.topic == self._settings.topic("posts"),
+        )
+        work.outputs.extend((output, partition) for output in outputs)
+        work.touched[partition] = owned
+        owned.fuse.passed(1)
         owned.next = max(owned.next, found.next)
+        first = found.letters[0]
+        labels = (first.reason.value, first.disposition.value)
+        self._meter.add("weir_dead_letters_total", labels)
+        self._tell(
+            "records_quarantined",
+            topic=partition.topic,
+            partition=partition.number,
+            offset=found.first,
+            records=found.next - found.first,
+            reason=first.reason.value,
+        )
 
-    def _produce(self, work: Work) -> None:
-        if not work.outputs:
-            return
-        self.phase.enter("produce")
-        began = self._clock()
-        topics: Counter[str] = Counter()
-        for output, partition in work.outputs:
-            topic = self._settings.topic(output.topic)
-            headers = output.headers
-            if output.topic == "dlq":
-                headers += self._dead_letter_headers(output, partition, work)
-            self._sink.send(
-                topic, output.key, output.value, partition=output.partition, headers=headers
-            )
-            topics[topic] += 1
-        sent = self._clock()
-        self._sink.flush(self._flush_s())
-        now = self._clock()
-        self._meter.add("weir_backpressure_seconds_total", (), now - sent)
-        self._meter.observe("weir_stage_duration_seconds", now - began, ("produce",))
-        for topic, count in topics.items():
-            self._meter.add("weir_records_produced_total", (topic,), count)
+    def _move(self, positions: Mapping[Partition, int], work: Work) -> None:
+        """Cross offsets without records; commit them with others, or after an idle second."""
+        now = self._asker.now
+        for partition, position in positions.items():
+            owned = self._owned.get(partition)
+            if owned is not None:
+                owned.next = max(owned.next, position)
+        for partition, owned in self._owned.items():
+            if owned.next <= owned.committed or partition in work.touched:
+                owned.behind_since = None
+            elif owned.behind_since is None:
+                owned.behind_since = now
+            elif now - owned.behind_since >= SETTLE_S:
+                owned.behind_since = None
+                work.touched[partition] = owned
+
+    # Writing.
+
+    def _transact(self, work: Work, group: Group) -> Steps[bool]:
+        """Write what was decided; tell whether the tables may go on under this assignment."""
+        outputs = [self._record(output, partition, work) for output, partition in work.outputs]
+        state: list[Record] = []
+        for partition, owned in work.touched.items():
+            state += self._state_of(partition, owned)
+        offsets = {partition: owned.next for partition, owned in work.touched.items()}
+        written = yield from self._writer.write("turn", outputs, state, offsets, group)
+        for owned in work.touched.values():
+            self._note_state(owned, written.last)
+            owned.committed = owned.next
+        if written.refused:
+            self._refused(written.refused)
+            return False
+        self._vitals.committed()
+        self._gauges.latency(work.outputs)
+        return True
+
+    def _record(self, output: Output, partition: Partition, work: Work) -> Record:
+        headers = output.headers
+        if output.topic == "dlq":
+            headers += self._dead_letter_headers(output, partition, work)
+        topic = self._settings.topic(output.topic)
+        return Record(topic, output.key, output.value, output.partition, headers)
 
     def _dead_letter_headers(self, output: Output, partition: Partition, work: Work) -> Headers:
         """Add what the stage cannot know, and the headers of the original."""
@@ -277,141 +364,40 @@ class Engine:
             *work.headers.get((partition, output.cause), ()),
         )
 
-    def _commit(self, work: Work) -> None:
-        offsets = {
-            partition: held
-            for partition, owned in self._owned.items()
-            if (held := owned.to_commit) is not None
-        }
-        if not offsets:
-            return
-        self.phase.enter("commit")
-        began = self._clock()
-        if not self._write_offsets(offsets):
-            return
-        self._meter.observe("weir_stage_duration_seconds", self._clock() - began, ("commit",))
-        for partition, held in offsets.items():
-            self._owned[partition].committed = held.offset
-        self._vitals.committed()
-        self._gauges.latency(work.outputs)
+    def _state_of(self, partition: Partition, owned: Owned) -> list[Record]:
+        """Drain what changed in a table into a delta, with the slices that are due."""
+        writer, table = owned.writer, owned.table
+        if writer is None:
+            return []
+        changes = self.stage.changes(table)
+        bundle = bytes.fromhex(self._bundle_digest)
+        delta = writer.delta(owned.next, self.stage.stream_time(table), bundle, changes)
+        slices = [
+            record
+            for slice_ in writer.due()
+            for record in writer.slice(slice_, self.stage.snapshot(table, slice_))
+        ]
+        for kind, made in (("delta", delta), ("slice", slices)):
+            size = sum(len(value) for _, value in made)
+            self._meter.add("weir_state_written_bytes_total", (kind,), size)
+        return self._state_records(partition, [*delta, *slices])
 
-    def _write_offsets(self, offsets: Mapping[Partition, Committed]) -> bool:
-        try:
-            # Its own share, whatever is left of the deadline: a slow flush cannot starve it.
-            self._source.commit(offsets, self._settings.shutdown.commit_ms / 1000)
-        except CommitRefused as refused:
-            self._meter.add("weir_commits_total", ("fenced",))
-            self._tell("commit_refused", message=str(refused), partitions=len(offsets))
-            self._bound = -1  # read the offsets again, under whatever assignment holds then
-            return False
-        except Fatal:
-            self._meter.add("weir_commits_total", ("failed",))
-            raise
-        self._meter.add("weir_commits_total", ("committed",))
-        return True
+    def _state_records(self, partition: Partition, made: list[tuple[bytes, bytes]]) -> list[Record]:
+        return [Record(self._state_topic, key, value, partition.number) for key, value in made]
 
-    # Assignment.
+    def _note_state(self, owned: Owned, last: Mapping[Partition, int]) -> None:
+        """Remember where our state record stands, so that a kept table can be read on."""
+        if owned.writer is not None:
+            offset = last.get(Partition(self._state_topic, owned.partition.number), -1)
+            owned.state_next = offset + 1 if offset >= 0 else None
 
-    def _bind(self) -> None:
-        """Take over the current assignment, or leave it for the next turn."""
-        self.phase.enter("plan")
-        rebalances = self._source.rebalances
-        if not self._source.stable:
-            return
-        assigned = self._source.assigned()
-        try:
-            found = self._planner.find(assigned)
-        except OffsetsUnknown as unknown:
-            self._tell("broker_unavailable", message=str(unknown))
-            return
-        fresh = {p: Committed(at.committed, at.note) for p, at in found.items() if at.write}
-        if fresh and not self._write_offsets(fresh):
-            return
-        self._keep_tables()
-        self._owned = {p: self._own(p, point) for p, point in found.items()}
-        if self._source.rebalances != rebalances:
-            return  # moved on meanwhile: plan again
-        for partition, owned in self._owned.items():
-            self._source.seek(partition, owned.next)
-        self._source.resume(assigned)
-        self._bound = rebalances
-        self._announce()
+    def _refused(self, why: str) -> None:
+        """Read the offsets again under whatever assignment holds then (at least once alone)."""
+        self._tell("commit_refused", message=why)
+        self._suspend()
 
-    def _own(self, partition: Partition, point: Point) -> Owned:
-        kept = self._kept.pop(partition, None)
-        if kept is not None and kept.resumable(point):
-            table, at = kept.table, kept.next
-        elif partition.topic == self._state_topic:
-            table, at = self.stage.new_table(partition.number, point.partitions), point.start
-        else:
-            table, at = None, point.committed
-        owned = Owned(
-            partition=partition,
-            point=point,
-            table=table,
-            next=at,
-            committed=point.committed,
-            live_from=point.committed,
-            since=self._clock(),
-            fuse=kept.fuse if kept else Fuse(partition.topic, partition.number),
-        )
-        owned.restored = not owned.restoring
-        return owned
+    # Numbers.
 
-    def _keep_tables(self) -> None:
-        """Keep every table for a later assignment; `_own` decides whether it still fits."""
-        for partition, owned in self._owned.items():
-            if owned.table is not None:
-                self._kept[partition] = owned
-            self._gauges.forget(partition)
-
-    def _announce(self) -> None:
-        self._vitals.joined()
-        self._meter.add("weir_rebalances_total")
-        self._meter.set("weir_partitions_assigned", len(self._owned))
-        self._vitals.restoring(self.restoring)
-        # Tables of partitions that went elsewhere are freed once the group has settled.
-        self._kept.clear()
-        self._tell("partitions_assigned", partitions=len(self._owned), group=self._group)
-
-    @property
-    def _group(self) -> str:
-        return self._settings.group(self.stage.name)
-
-    def _note_restored(self, owned: Owned) -> None:
-        if owned.restored or owned.restoring:
-            return
-        owned.restored = True
-        seconds = self._clock() - owned.since
-        self._meter.observe("weir_restore_seconds", seconds, ("cold",))
-        self._vitals.restoring(self.restoring)
-        self._tell(
-            "partition_restored",
-            topic=owned.partition.topic,
-            partition=owned.partition.number,
-            offset=owned.live_from,
-            seconds=round(seconds, 3),
-        )
-
-    # Budgets and numbers.
-
-    def _flush_s(self) -> float:
-        shutdown = self._settings.shutdown
-        if self._deadline is None:
-            return shutdown.flush_ms / 1000
-        reserve = (shutdown.commit_ms + shutdown.close_ms) / 1000
-        return self._deadline.share(at_most_s=shutdown.flush_ms / 1000, reserve_s=reserve)
-
-    def _adapt(self, records: int, seconds: float) -> None:
-        """Take as many records a turn as keep a step at half of SLICE_MS."""
-        most, aim_s = self._settings.kafka.max_poll_records, SLICE_MS / 2000
-        if seconds > aim_s:
-            self._max_records = max(int(records * aim_s / seconds), MIN_RECORDS)
-        elif seconds < aim_s / 4 and records >= self._max_records:
-            self._max_records = min(self._max_records * 2, most)
-
-    def _report(self) -> None:
-        settled = self._bound == self._source.rebalances
-        owned = self._owned.values() if settled else ()
-        self._vitals.turned(self._gauges.lag(owned, self._source))
+    def _report(self, batch: Batch) -> None:
+        self._vitals.turned(self._gauges.lag(self._owned.values(), batch.lags))
         self._gauges.entries(self.stage, self._owned.values())

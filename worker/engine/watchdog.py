@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from worker.domain.errors import Stuck
-from worker.engine.deadline import Clock
 
-PhaseName: TypeAlias = Literal["poll", "plan", "step", "produce", "commit", "close", "idle"]
+PhaseName: TypeAlias = Literal["poll", "restore", "decide", "write", "commit", "close", "idle"]
+Clock: TypeAlias = Callable[[], float]  # monotonic seconds
 CHECK_EVERY_S = 1.0
 
 

@@ -23,9 +23,10 @@ Event: TypeAlias = Literal[
     "fast_path_off",
     "partitions_assigned",
     "partition_restored",
+    "offsets_unknown",
     "commit_refused",
+    "crashed",  # a transaction's outcome is unknown: the process ends there and then
     "records_quarantined",
-    "broker_unavailable",
     "client",  # a record of the Kafka client's own logging
     "failed",  # an exception that ends the process
 ]
@@ -35,7 +36,7 @@ EVENTS: Final[frozenset[str]] = frozenset(get_args(Event))
 FIELDS: Final[frozenset[str]] = frozenset(
     {
         *("stage", "slot", "topic", "partition", "offset", "partitions", "group"),
-        *("digest", "policy", "revision", "enforcement", "durability"),
+        *("digest", "policy", "revision", "enforcement", "durability", "mode", "gap"),
         *("reason", "records", "seconds", "code", "message", "version", "port", "exception"),
     }
 )

@@ -23,7 +23,10 @@ CounterName: TypeAlias = Literal[
     "weir_records_produced_total",
     "weir_backpressure_seconds_total",
     "weir_rebalances_total",
-    "weir_commits_total",
+    "weir_transactions_total",
+    "weir_producers_replaced_total",
+    "weir_state_written_bytes_total",
+    "weir_input_gaps_total",
     "weir_posts_total",
     "weir_posts_flagged_total",
     "weir_flags_total",
@@ -60,6 +63,8 @@ HistogramName: TypeAlias = Literal[
     "weir_stage_duration_seconds",
     "weir_end_to_end_seconds",
     "weir_restore_seconds",
+    "weir_rebalance_pause_seconds",
+    "weir_transaction_commit_seconds",
 ]
 InfoName: TypeAlias = Literal["weir_build_info", "weir_policy_info"]
 MetricName: TypeAlias = CounterName | GaugeName | AgeName | HistogramName | InfoName
@@ -70,8 +75,14 @@ Hop: TypeAlias = Literal["post_to_signal", "post_to_action"]
 HOPS: Final[tuple[Hop, ...]] = get_args(Hop)
 Part: TypeAlias = Literal["core", "consumer", "receive"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
-CommitOutcome: TypeAlias = Literal["committed", "fenced"]
-COMMIT_OUTCOMES: Final[tuple[CommitOutcome, ...]] = get_args(CommitOutcome)
+# A transaction whose outcome is unknown, or that was fenced, ends its process: it is told by the
+# log and by the restart, never by a counter that nobody could scrape.
+Outcome: TypeAlias = Literal["committed", "refused"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+RestoreMode: TypeAlias = Literal["warm", "cold"]
+RESTORE_MODES: Final[tuple[RestoreMode, ...]] = get_args(RestoreMode)
+StateRecordKind: TypeAlias = Literal["delta", "slice"]
+STATE_RECORD_KINDS: Final[tuple[StateRecordKind, ...]] = get_args(StateRecordKind)
 ActionKind: TypeAlias = Literal[
     "label", "limit", "remove", "warn", "lock", "suspend", "review", "restore"
 ]
@@ -85,7 +96,7 @@ SECONDS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 20.0, 30.0),
 )
-# A restore re-reads a partition: from one poll to the longest re-read that still is one.
+# A restore reads a state partition: from one poll to the longest read that still is one.
 RESTORE_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 150.0, 300.0)
 
 # Distinct values of a `rule` or `list` label per process; what comes later counts as `other`.
@@ -140,9 +151,7 @@ _TABLE: Final[dict[MetricName, Metric]] = {
     "weir_durability_production": Metric(
         "gauge", (), "1 with replicated topics, 0 where kafka.durability is single_node.", _NONE
     ),
-    "weir_records_consumed_total": Metric(
-        "counter", ("topic",), "Records handed to the stage, re-reads after assignment included."
-    ),
+    "weir_records_consumed_total": Metric("counter", ("topic",), "Records handed to the stage."),
     "weir_records_produced_total": Metric(
         "counter", ("topic",), "Records acknowledged by the brokers."
     ),
@@ -178,15 +187,44 @@ _TABLE: Final[dict[MetricName, Metric]] = {
     "weir_restore_seconds": Metric(
         "histogram",
         ("mode",),
-        "From assignment of a partition to its first decision.",
-        _one("cold"),
+        "From assignment of a partition with state to its first decision; warm where its table "
+        "was kept.",
+        _one(*RESTORE_MODES),
         buckets=RESTORE_SECONDS,
     ),
-    "weir_commits_total": Metric(
+    "weir_rebalance_pause_seconds": Metric(
+        "histogram",
+        (),
+        "From the end of decisions on a partition, or its assignment, to its next decision.",
+        _NONE,
+        buckets=RESTORE_SECONDS,
+    ),
+    "weir_transactions_total": Metric(
         "counter",
         ("outcome",),
-        "Offset commits: done, or refused because the group had moved on.",
-        _one(*COMMIT_OUTCOMES),
+        "Transactions, or offset commits at least once: done, or refused because the group had "
+        "moved on. An unknown outcome ends the process.",
+        _one(*OUTCOMES),
+    ),
+    "weir_transaction_commit_seconds": Metric(
+        "histogram", (), "Time of a commit alone, without the flush.", _NONE, buckets=SECONDS
+    ),
+    "weir_producers_replaced_total": Metric(
+        "counter", (), "Producers replaced after a slow or repeated commit.", _NONE
+    ),
+    "weir_state_written_bytes_total": Metric(
+        "counter",
+        ("record",),
+        "Bytes of state written: changes of each transaction, and snapshots in turn.",
+        _one(*STATE_RECORD_KINDS),
+    ),
+    "weir_input_gaps_total": Metric(
+        "counter",
+        (),
+        "Places in the posts where offsets are missing: markers of a transactional sender, or "
+        "records lost.",
+        _NONE,
+        _SCREEN,
     ),
     "weir_state_entries": Metric("gauge", ("table",), "Keys held by a table, all partitions."),
     "weir_posts_total": Metric(

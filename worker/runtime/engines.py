@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
+from worker.domain.errors import Fatal, WeirError
+from worker.engine.drive import Crash, Driver, Failpoint, passing
 from worker.engine.loop import Engine
 from worker.engine.recorder import StageRecorder
 from worker.engine.watchdog import Phase
@@ -16,56 +21,72 @@ from worker.obs.facts import Build, state_build, state_policy, state_topics
 from worker.obs.health import Health
 from worker.obs.instruments import Instruments
 from worker.policy.bundle import Bundle
-from worker.runtime.stages import VERSION, build_screen, build_stage, read_bundle
+from worker.runtime.stages import VERSION, build_screen, build_stage
 from worker.settings import Settings, StageName, Start
 from worker.transport.kafka.consumer import KafkaSource
-from worker.transport.kafka.producer import KafkaSink
+from worker.transport.kafka.state import KafkaStateReader
 from worker.transport.kafka.topics import READS, WRITES
-from worker.transport.protocols import Sink, Source
+from worker.transport.kafka.transactions import StageProducer
+from worker.transport.protocols import Producer, Source, StateReader
 
-_WARNINGS = frozenset({"commit_refused", "records_quarantined", "broker_unavailable"})
+_WARNINGS = frozenset({"commit_refused", "records_quarantined", "offsets_unknown"})
 
 
 @dataclass(slots=True)
 class StageRun:
-    """Hold one stage of this process: its engine once built, and how it ended."""
+    """Hold one stage of this process: its driver once built, and how it ended."""
 
     name: StageName
     instruments: Instruments
     health: Health
     phase: Phase
     log: logs.Log
-    engine: Engine | None = None
+    driver: Driver | None = None
     error: BaseException | None = None
     thread: threading.Thread | None = None
+
+
+class Clients(NamedTuple):
+    """Hold what a stage reads and writes through."""
+
+    source: Source
+    producer: Producer
+    state: StateReader
+
+
+def connect(settings: Settings, run: StageRun, failpoint: Failpoint = passing) -> Clients:
+    """Connect a stage to Kafka; blocks until a broker answered.
+
+    The producer comes first: it fences the slot's older process and ends what that left open.
+
+    Raises:
+        BrokerUnavailable: no broker answered in time.
+        ConfigError: something is not granted, or a file of TLS or SASL cannot be used.
+    """
+    producer = StageProducer(settings, run.name)
+    state = KafkaStateReader(settings, run.name)
+    topics = [settings.topic(role) for role in READS[run.name]]
+    source = KafkaSource(settings, run.name, topics, failpoint)
+    _show_fast_path(run, source)
+    return Clients(source, producer, state)
 
 
 def build_engine(
     settings: Settings,
     name: StageName,
+    bundle: Bundle,
+    run: StageRun,
     *,
-    bundle: Bundle | None = None,
-    source: Source | None = None,
-    sink: Sink | None = None,
+    sighting_partitions: int,
     start: Start | None = None,
     accept_gap: int | None = None,
-    run: StageRun | None = None,
 ) -> Engine:
-    """Compose the engine of one stage; blocks until a broker answered.
-
-    `source` and `sink` stand in for the Kafka ones in tests.
+    """Compose the engine of one stage, without any client.
 
     Raises:
         UserError: a setting or the bundle is refused.
-        BrokerUnavailable: no broker answered in time.
     """
-    run = run or new_run(settings, name)
-    bundle = bundle or read_bundle(settings)
     key = settings.deployment_key()
-    topics = [settings.topic(role) for role in READS[name]]
-    if source is None:
-        source = KafkaSource(settings, name, topics)
-        _show_fast_path(run, source)
     screen = None
     if name == "screen":
         screen = build_screen(
@@ -74,24 +95,37 @@ def build_engine(
             key,
             topic=settings.topic("posts"),
             from_file=False,
-            sighting_partitions=source.partition_count(settings.topic("sightings")),
+            sighting_partitions=sighting_partitions,
         )
     built = build_stage(settings, name, bundle, key, screen)
     _describe(settings, run, bundle)
     return Engine(
         built.stage,
-        source,
-        sink or KafkaSink(settings, name),
         settings,
         meter=run.instruments,
         vitals=run.health,
         recorder=StageRecorder(name, built.counters, run.instruments),
         tell=_teller(run.log),
-        phase=run.phase,
         bundle_digest=bundle.digest,
         start=start,
         accept_gap=accept_gap,
+        wall=time.time,
     )
+
+
+def crash_of(run: StageRun) -> Crash:
+    """Give the end of a process whose transaction has an unknown outcome: told, then gone.
+
+    Nothing is closed: a client that is closed would try to finish what must not be finished.
+    """
+
+    def crash(error: BaseException) -> NoReturn:
+        message = str(error) if isinstance(error, WeirError) else type(error).__name__
+        run.log.error("crashed", code=Fatal.exit_code, message=message)
+        sys.stdout.flush()
+        os._exit(Fatal.exit_code)
+
+    return crash
 
 
 def new_run(settings: Settings, name: StageName) -> StageRun:

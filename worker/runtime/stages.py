@@ -14,7 +14,7 @@ from worker.policy.bundle import Bundle, load_bundle
 from worker.settings import Settings, StageName
 from worker.stages.correlate import CorrelateStage
 from worker.stages.enforce import EnforceStage
-from worker.stages.protocols import Stage
+from worker.stages.protocols import StatefulStage
 from worker.stages.screen import Screen, ScreenStage
 
 VERSION = version("weir")
@@ -25,7 +25,7 @@ SEED_BYTES = 16  # of the secret that keeps hash tables from being crowded; neve
 class BuiltStage:
     """Hold a stage and every counter it keeps, its compiled core's included."""
 
-    stage: Stage
+    stage: StatefulStage
     counters: Callable[[], Mapping[str, int]]
 
 
@@ -83,7 +83,7 @@ def build_stage(
     screen: Screen | None = None,
 ) -> BuiltStage:
     """Build one stage; `screen` is needed for the stage of that name."""
-    stage: Stage
+    stage: StatefulStage
     if name == "screen":
         assert screen is not None  # noqa: S101  # held by the callers below
         stage = ScreenStage(

@@ -25,13 +25,6 @@ class Partition(NamedTuple):
     number: int
 
 
-class Committed(NamedTuple):
-    """Hold a committed offset (the next one to process) and the note kept beside it."""
-
-    offset: int
-    note: str
-
-
 class CommitRefused(Retryable):
     """Report a commit refused because the group moved on; outputs may repeat, nothing is lost."""
 
@@ -65,25 +58,36 @@ class Polled:
     positions: Mapping[Partition, int] = field(default_factory=dict)
     # Original headers, for records that have any, by partition and offset.
     headers: Mapping[tuple[Partition, int], Headers] = field(default_factory=dict)
+    full: bool = False  # as much as was asked for: more waits in the client
+
+
+class Group(NamedTuple):
+    """Snapshot a consumer's membership, taken right after a poll.
+
+    What was polled is committed under this snapshot and never under what the client says later:
+    a client that was put out of its group reports generation -1 and no member, and brokers then
+    check nothing.
+    """
+
+    stable: bool  # the client has joined, and its listener is not at work
+    generation: int
+    member: str
+    instance: str  # group instance id: the slot
+    rebalances: int  # how often partitions were assigned, revoked or lost; rises
+    assigned: frozenset[Partition] = frozenset()
+
+    @property
+    def trusted(self) -> bool:
+        """Tell whether brokers will check a commit under this snapshot."""
+        return self.stable and self.generation > 0 and bool(self.member)
 
 
 class Source(Protocol):
     """Read assigned partitions of one consumer group.
 
-    On every new assignment the source pauses all its partitions and raises `rebalances`; the
-    engine seeks and resumes them when it knows where they go on.
+    On every new assignment the source pauses all its partitions at a placeholder position and
+    raises `Group.rebalances`; the engine seeks and resumes them when it knows where they go on.
     """
-
-    @property
-    def rebalances(self) -> int:
-        """Return how often partitions were assigned, revoked or lost; rises, never blocks."""
-
-    @property
-    def stable(self) -> bool:
-        """Tell whether the group has an assignment for us that commits may rely on."""
-
-    def assigned(self) -> frozenset[Partition]:
-        """Return the partitions of the current assignment."""
 
     def poll(self, timeout_s: float, max_records: int) -> Polled:
         """Wait for records at most `timeout_s`; joins and re-joins the group as needed.
@@ -93,17 +97,21 @@ class Source(Protocol):
             Fatal: the client failed in a way that no record explains.
         """
 
+    def group(self) -> Group:
+        """Snapshot the membership; never blocks."""
+
     def committed(
         self, partitions: Iterable[Partition], timeout_s: float
-    ) -> dict[Partition, Committed | None]:
-        """Read committed offsets; None where the group never committed.
+    ) -> dict[Partition, int | None]:
+        """Read stable committed offsets; None where the group never committed.
 
         Raises:
-            OffsetsUnknown: the brokers did not say within `timeout_s`.
+            OffsetsUnknown: the brokers did not say within `timeout_s`, or an open transaction
+                holds one of them.
         """
 
-    def commit(self, offsets: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit under the group's current generation; blocks.
+    def commit(self, offsets: Mapping[Partition, int], group: Group, timeout_s: float) -> None:
+        """Commit outside a transaction, under a snapshot; blocks.
 
         Raises:
             CommitRefused: the group has moved on, nothing was committed.
@@ -115,7 +123,7 @@ class Source(Protocol):
         """Return the first offset still kept; raises OffsetsUnknown."""
 
     def ends(self, partitions: Iterable[Partition], timeout_s: float) -> dict[Partition, int]:
-        """Return the offset after the last record; raises OffsetsUnknown."""
+        """Return the offset after the last committed record; raises OffsetsUnknown."""
 
     def at_time(
         self, partitions: Iterable[Partition], time_ms: int, timeout_s: float
@@ -139,6 +147,43 @@ class Source(Protocol):
 
     def close(self, timeout_s: float) -> None:
         """Let go of the client within `timeout_s`; a static member stays in its group."""
+
+
+class StateRecord(NamedTuple):
+    """Hold one record of a state topic, as it stands in the log."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatePiece:
+    """Hold a piece of some state partitions: committed records alone, in log order."""
+
+    records: Mapping[Partition, tuple[StateRecord, ...]] = field(default_factory=dict)
+    positions: Mapping[Partition, int] = field(default_factory=dict)  # where the next one begins
+    # Partitions read up to their last stable offset, as it was during this call. Not an end: an
+    # older open transaction may hold it below records that are committed already.
+    drained: frozenset[Partition] = frozenset()
+
+
+class StateReader(Protocol):
+    """Read state partitions, `read_committed` and without a group."""
+
+    def read(
+        self, positions: Mapping[Partition, int | None], budget_s: float, budget_bytes: int
+    ) -> StatePiece:
+        """Read on at `positions` (None: the beginning) until all are drained or a budget is over.
+
+        Brokers that do not answer give an empty piece.
+
+        Raises:
+            StateMismatch: a position lies outside the log.
+        """
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of the client within `timeout_s`."""
 
 
 class Sink(Protocol):
@@ -168,3 +213,44 @@ class Sink(Protocol):
 
     def close(self, timeout_s: float) -> None:
         """Let go of the client within `timeout_s`; what was not flushed is given up."""
+
+
+class Flushed(NamedTuple):
+    """Say what became of everything handed over since the last flush."""
+
+    acknowledged: int
+    failed: int = 0  # refused, or not acknowledged in time
+    reason: str = ""  # of the first failure; for people
+    # Offset of the last acknowledged record by partition; -1 where the broker did not say it.
+    last: Mapping[Partition, int] = {}  # never written to
+
+
+class Ended(NamedTuple):
+    """Say how a commit went on the wire."""
+
+    seconds: float  # from the call to the answer
+    requests: int  # EndTxn requests sent; more than one was a retry after a lost connection
+
+
+class Producer(Sink, Protocol):
+    """Write records and input offsets, all of a transaction together or none of them.
+
+    Made ready by its constructor: an older process of the slot is fenced, a transaction that it
+    left open is aborted. There is no abort: who cannot commit ends the process, and the slot's
+    next start settles it. The calls between transactions serve `--delivery at-least-once`.
+    """
+
+    def settle(self, timeout_s: float) -> Flushed:
+        """Wait until every record handed over has its answer; never raises for a record."""
+
+    def begin(self) -> None:
+        """Begin a transaction; raises Fenced or Fatal."""
+
+    def send_offsets(self, offsets: Mapping[Partition, int], group: Group) -> None:
+        """Put input offsets into the transaction under a snapshot; raises Fenced or Fatal."""
+
+    def commit(self) -> Ended:
+        """Commit; raises Fenced, or Fatal where the outcome is unknown."""
+
+    def replace(self) -> None:
+        """Go on with a new client and a new epoch, between transactions; raises Fatal."""

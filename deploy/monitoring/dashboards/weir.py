@@ -35,7 +35,7 @@ FLOW = Row(
     (
         Panel(
             "Records read",
-            "Records handed to each stage, re-reads after an assignment included.",
+            "Records handed to each stage.",
             "reqps",
             (Query(rate("weir_records_consumed_total", "stage, topic"), "{{stage}} {{topic}}"),),
         ),
@@ -206,11 +206,11 @@ KAFKA = Row(
     (
         Panel(
             "Partitions",
-            "Owned, and of those being rebuilt.",
+            "Owned, and of those being restored.",
             "short",
             (
                 Query(total("weir_partitions_assigned"), "{{stage}} assigned"),
-                Query(total("weir_partitions_restoring"), "{{stage}} rebuilding"),
+                Query(total("weir_partitions_restoring"), "{{stage}} restoring"),
             ),
         ),
         Panel(
@@ -225,10 +225,43 @@ KAFKA = Row(
             ),
         ),
         Panel(
-            "Commits",
-            "Offset commits by outcome.",
+            "Transactions",
+            "Transactions by outcome; an unknown one ends the process instead.",
             "reqps",
-            (Query(rate("weir_commits_total", "stage, outcome"), "{{stage}} {{outcome}}"),),
+            (Query(rate("weir_transactions_total", "stage, outcome"), "{{stage}} {{outcome}}"),),
+        ),
+        Panel(
+            "Commit time",
+            "Time of a commit alone, and producers replaced per minute after a doubtful one.",
+            "s",
+            (
+                Query(quantile(0.99, "weir_transaction_commit_seconds", "stage"), "{{stage}} p99"),
+                Query(
+                    f"60 * {rate('weir_producers_replaced_total', 'stage')}", "{{stage}} replaced"
+                ),
+            ),
+        ),
+        Panel(
+            "Pause of a rebalance",
+            "From the last decision on a partition to its next, mean since start.",
+            "s",
+            (
+                Query(
+                    f"sum by (stage) (weir_rebalance_pause_seconds_sum{{{AT}}}) "
+                    f"/ clamp_min(sum by (stage) (weir_rebalance_pause_seconds_count{{{AT}}}), 1)",
+                    "{{stage}}",
+                ),
+            ),
+        ),
+        Panel(
+            "State written",
+            "Bytes of changes, and of snapshots in turn.",
+            "Bps",
+            (
+                Query(
+                    rate("weir_state_written_bytes_total", "stage, record"), "{{stage}} {{record}}"
+                ),
+            ),
         ),
         Panel(
             "Restores",
@@ -322,6 +355,12 @@ ERRORS = Row(
             "Posts that left the fast path for the slow parser.",
             "reqps",
             (Query(rate("weir_json_slow_total", "stage"), "posts"),),
+        ),
+        Panel(
+            "Gaps in the input",
+            "Places in the posts where offsets are missing.",
+            "short",
+            (Query(rate("weir_input_gaps_total", "instance"), "{{instance}}"),),
         ),
         Panel(
             "Sightings not applied",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -32,7 +31,7 @@ from worker.transport.kafka.plain_records import KeptRecords, view_of
 from worker.transport.protocols import (
     CommitInDoubt,
     CommitRefused,
-    Committed,
+    Group,
     Headers,
     OffsetsUnknown,
     Partition,
@@ -41,6 +40,9 @@ from worker.transport.protocols import (
 
 T = TypeVar("T")
 
+# Of one poll without batch views, where each record is an object; the client's 500 starve the loop.
+PLAIN_RECORDS = 10_000
+
 # The broker validates member, generation and instance of a commit; these say "not you, not now".
 _REFUSED = (client_errors.CommitFailedError, client_errors.RebalanceInProgressError)
 
@@ -48,19 +50,23 @@ _REFUSED = (client_errors.CommitFailedError, client_errors.RebalanceInProgressEr
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client is untyped
     """Count and pause; runs on the client's I/O thread, where nothing may block."""
 
-    def __init__(self) -> None:
-        self.rebalances = 0
+    def __init__(self, failpoint: Callable[[str], None]) -> None:
+        self.rebalances = 0  # raised first,
+        self.settled = 0  # and this one last: they differ while the listener is at work
         self.consumer: KafkaConsumer | None = None
+        self._failpoint = failpoint
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Keep the new partitions still until the engine knows where they go on."""
         self.rebalances += 1
+        self._failpoint("in_assign")
         if self.consumer is not None:
             self.consumer.pause(*assigned)
             for partition in assigned:
                 # A placeholder: without a position each poll() would first ask for committed
                 # offsets, for its whole timeout, and then raise.
                 self.consumer.seek(partition, 0)
+        self.settled = self.rebalances
 
     def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
         """Mark what was polled before as stale, and hold the client to its join.
@@ -70,12 +76,15 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client 
         ever (docs/kafka-client.md).
         """
         self.rebalances += 1
+        self._failpoint("in_revoke")
         if self.consumer is not None:
             self.consumer._coordinator.request_rejoin()
+        self.settled = self.rebalances
 
     def on_partitions_lost(self, _lost: Iterable[TopicPartition]) -> None:
         """Mark what was polled before as stale."""
         self.rebalances += 1
+        self.settled = self.rebalances
 
 
 class RecordHeaders(Mapping[tuple[Partition, int], Headers]):
@@ -112,7 +121,13 @@ class RecordHeaders(Mapping[tuple[Partition, int], Headers]):
 class KafkaSource:
     """Implement `worker.transport.protocols.Source` over one KafkaConsumer."""
 
-    def __init__(self, settings: Settings, stage: StageName, topics: Iterable[str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stage: StageName,
+        topics: Iterable[str],
+        failpoint: Callable[[str], None] = lambda _point: None,
+    ) -> None:
         """Connect and subscribe; blocks until a broker answered.
 
         Raises:
@@ -122,7 +137,7 @@ class KafkaSource:
         """
         guard_client()
         self._settings = settings
-        self._listener = _Listener()
+        self._listener = _Listener(failpoint)
         try:
             self._consumer = KafkaConsumer(**consumer_options(settings, stage))
         except client_errors.KafkaTimeoutError as error:
@@ -139,33 +154,33 @@ class KafkaSource:
         self._suspects: dict[Partition, int] = {}  # offset at which the client raised once
         self._consumer.subscribe(topics=wanted, listener=self._listener)
 
-    @property
-    def rebalances(self) -> int:
-        """Return how often partitions were assigned, revoked or lost."""
-        return self._listener.rebalances
-
-    @property
-    def stable(self) -> bool:
-        """Tell whether member, generation and state allow a commit."""
-        group = self._consumer.group_metadata()
-        return bool(
-            group.state is MemberState.STABLE and group.generation_id > 0 and group.member_id
+    def group(self) -> Group:
+        """Snapshot the membership; unstable while the listener is at work on the I/O thread."""
+        begun = self._listener.rebalances
+        member = self._consumer.group_metadata()
+        assigned = frozenset(Partition(*tp) for tp in self._consumer.assignment())
+        settled = begun == self._listener.rebalances == self._listener.settled
+        return Group(
+            settled and member.state is MemberState.STABLE,
+            member.generation_id,
+            member.member_id or "",
+            member.group_instance_id or "",
+            begun,
+            assigned,
         )
-
-    def assigned(self) -> frozenset[Partition]:
-        """Return the partitions of the current assignment."""
-        return frozenset(Partition(*tp) for tp in self._consumer.assignment())
 
     def poll(self, timeout_s: float, max_records: int) -> Polled:
         """Wait for records; see `Source.poll`."""
-        before = self.rebalances
+        before = self._listener.rebalances
+        if not self._views:
+            max_records = min(max_records, PLAIN_RECORDS)
         try:
             polled = self._consumer.poll(
                 timeout_ms=max(round(timeout_s * 1000), 0), max_records=max_records
             )
         except client_errors.OffsetOutOfRangeError as error:
-            if self.rebalances != before:  # a placeholder of an assignment not planned yet
-                return Polled()
+            if self._listener.rebalances != before:
+                return Polled()  # a placeholder of an assignment not planned yet
             raise RetentionOvertook(
                 f"a position lies outside its partition ({error}): retention deleted records "
                 "before they were read, or the topic was truncated"
@@ -178,9 +193,9 @@ class KafkaSource:
             return Polled()
         except Exception as error:  # noqa: BLE001  # a record made the client raise
             return self._after_failure(error)
-        return self._gather(polled)
+        return self._gather(polled, max_records)
 
-    def _gather(self, polled: Mapping[Any, list[Any]]) -> Polled:
+    def _gather(self, polled: Mapping[Any, list[Any]], max_records: int) -> Polled:
         views: list[BatchView] = []
         headers: dict[tuple[Partition, int], Headers] = {}
         for (topic, number), found in polled.items():
@@ -197,6 +212,7 @@ class KafkaSource:
             tuple(views),
             self._positions(),
             RecordHeaders(views) if self._views else headers,
+            full=sum(map(len, views)) >= max_records,
         )
 
     def _positions(self) -> dict[Partition, int]:
@@ -237,25 +253,23 @@ class KafkaSource:
 
     def committed(
         self, partitions: Iterable[Partition], timeout_s: float
-    ) -> dict[Partition, Committed | None]:
-        """Read stable committed offsets; see `Source.committed`."""
-        found: dict[Partition, Committed | None] = {}
-        for partition in partitions:
-            question = partial(
-                self._consumer.committed,
-                TopicPartition(*partition),
-                metadata=True,
-                timeout_ms=timeout_s * 1000,
-            )
-            held = self._ask(question)
-            found[partition] = None if held is None else Committed(held.offset, held.metadata or "")
-        return found
+    ) -> dict[Partition, int | None]:
+        """Read stable committed offsets, in one request; see `Source.committed`."""
+        wanted = list(partitions)
+        tps = [TopicPartition(*partition) for partition in wanted]
+        # The public method takes one partition; this is what it calls.
+        ask = self._consumer._coordinator.fetch_committed_offsets
+        found = self._ask(lambda: ask(tps, timeout_ms=timeout_s * 1000))
+        held = {Partition(*tp): int(offset.offset) for tp, offset in found.items()}
+        return {partition: held.get(partition) for partition in wanted}
 
-    def commit(self, offsets: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit under the current generation; see `Source.commit`."""
+    def commit(self, offsets: Mapping[Partition, int], group: Group, timeout_s: float) -> None:
+        """Commit under a snapshot that still holds; see `Source.commit`."""
+        if self.group() != group:
+            raise CommitRefused("the group has moved on since the poll")
         wanted = {
-            TopicPartition(*partition): OffsetAndMetadata(held.offset, held.note, -1)
-            for partition, held in offsets.items()
+            TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
+            for partition, offset in offsets.items()
         }
         try:
             self._consumer.commit(wanted, timeout_ms=timeout_s * 1000)

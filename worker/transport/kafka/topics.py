@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from kafka import KafkaAdminClient
@@ -34,6 +35,12 @@ OUTAGE_MS = 7 * DAY_MS  # posts must outlive the longest outage of a stage
 DLQ_RETENTION_MS = 30 * DAY_MS
 AUDIT_RETENTION_MS = 180 * DAY_MS  # signals and actions are re-read by audits
 OFFSETS_RETENTION_MINUTES = 43_200  # 30 days: a parked stage must not lose its place
+# A restore reads what compaction has not reached yet: at most this much of the newest state.
+STATE_SEGMENT_MS = 300_000  # < STATE_COMPACTION_LAG_MS: only closed segments are compacted
+STATE_COMPACTION_LAG_MS = 600_000
+# How often brokers look for transactions past their timeout: a dead slot blocks its successor
+# for transaction_timeout_ms and this.
+ABORT_SCAN_MS = 1_000
 
 READS: Mapping[StageName, tuple[str, ...]] = {
     "screen": ("posts", "reviews", "receipts"),
@@ -41,9 +48,12 @@ READS: Mapping[StageName, tuple[str, ...]] = {
     "enforce": ("signals",),
 }
 WRITES: Mapping[StageName, tuple[str, ...]] = {
-    "screen": ("signals", "sightings", "dlq"),
-    "correlate": ("signals", "campaigns", "dlq"),
-    "enforce": ("shadow", "dlq", *(role for role in WEIR_TOPICS if role.startswith("actions."))),
+    "screen": ("signals", "sightings", "dlq", "state.screen"),
+    "correlate": ("signals", "campaigns", "dlq", "state.correlate"),
+    "enforce": (
+        *("shadow", "dlq", "state.enforce"),
+        *(role for role in WEIR_TOPICS if role.startswith("actions.")),
+    ),
 }
 
 
@@ -95,6 +105,14 @@ def _at_least(setting: str, least: int, create: int | None = None) -> Rule:
     )
 
 
+def _reaches(least: int, seen: str) -> bool:
+    return int(seen) >= least
+
+
+def _at_most(setting: str, most: int, create: str | None = None) -> Rule:
+    return Rule(setting, f"at most {most}", lambda seen: 0 <= int(seen) <= most, create, "warning")
+
+
 def plans(settings: Settings) -> list[TopicPlan]:
     """List every topic of a deployment with its settings."""
     partitions = settings.kafka.partitions
@@ -104,6 +122,9 @@ def plans(settings: Settings) -> list[TopicPlan]:
         "receipts": partitions.posts,
         "sightings": partitions.sightings,
         "dlq": partitions.dlq,
+        # Partition p holds the state of input partition p.
+        "state.screen": partitions.posts,
+        "state.correlate": partitions.sightings,
     }
     single = settings.kafka.durability == "single_node"
     return [
@@ -111,14 +132,19 @@ def plans(settings: Settings) -> list[TopicPlan]:
             settings.topic(role),
             counts.get(role, partitions.signals),
             1 if single else REPLICATION,
-            (*_common(single), *(_input(settings) if role == "posts" else _own(role))),
+            (*_common(single), *_rules_of(role, settings)),
         )
         for role in ("posts", *WEIR_TOPICS)
     ]
 
 
+def _rules_of(role: str, settings: Settings) -> Iterator[Rule]:
+    if role == "posts":
+        return _input(settings)
+    return _state() if role.startswith("state.") else _own(role)
+
+
 def _common(single: bool) -> Iterator[Rule]:
-    yield _equals("cleanup.policy", "delete")
     yield _equals("unclean.leader.election.enable", "false")
     if not single:
         yield Rule(
@@ -130,6 +156,7 @@ def _common(single: bool) -> Iterator[Rule]:
 
 
 def _input(settings: Settings) -> Iterator[Rule]:
+    yield _equals("cleanup.policy", "delete")
     yield _equals("compression.type", "uncompressed")
     yield Rule(
         "max.message.bytes",
@@ -153,17 +180,33 @@ def _input(settings: Settings) -> Iterator[Rule]:
         yield _equals("retention.ms", "-1", "warning")
 
 
-def _own(role: str) -> Iterator[Rule]:
-    yield Rule(
+def _room() -> Rule:
+    return Rule(
         "max.message.bytes",
         f"at least {WEIR_MESSAGE_BYTES}",
         lambda seen: int(seen) >= WEIR_MESSAGE_BYTES,
         str(WEIR_MESSAGE_BYTES + 64 * KIB),  # a batch is larger than the record it holds
     )
+
+
+def _own(role: str) -> Iterator[Rule]:
+    yield _equals("cleanup.policy", "delete")
+    yield _room()
     if role == "dlq":
         yield _at_least("retention.ms", DLQ_RETENTION_MS, DLQ_RETENTION_MS)
     else:
         yield _at_least("retention.ms", DLQ_RETENTION_MS, AUDIT_RETENTION_MS)
+
+
+def _state() -> Iterator[Rule]:
+    # With `delete`, alone or beside compact, retention would take strikes away.
+    yield _equals("cleanup.policy", "compact")
+    yield _room()
+    for setting, most in (
+        ("segment.ms", STATE_SEGMENT_MS),
+        ("max.compaction.lag.ms", STATE_COMPACTION_LAG_MS),
+    ):
+        yield _at_most(setting, most, str(most))
 
 
 BROKER_RULES: tuple[Rule, ...] = (
@@ -174,6 +217,18 @@ BROKER_RULES: tuple[Rule, ...] = (
         lambda seen: int(seen) >= OFFSETS_RETENTION_MINUTES,
         level="warning",
     ),
+    # Without it a delayed record of an older transaction joins a later one, and hangs it.
+    _equals("transaction.partition.verification.enable", "true"),
+    _at_most("transaction.abort.timed.out.transaction.cleanup.interval.ms", ABORT_SCAN_MS),
+)
+# The transaction itself must survive a broker.
+DURABLE_BROKER_RULES: tuple[Rule, ...] = tuple(
+    Rule(f"{topic}.{setting}", f"at least {least}", partial(_reaches, least))
+    for topic, names in (
+        ("transaction.state.log", ("replication.factor", "min.isr")),
+        ("offsets.topic", ("replication.factor",)),
+    )
+    for setting, least in zip(names, (REPLICATION, MIN_IN_SYNC), strict=False)
 )
 
 
@@ -256,7 +311,9 @@ class Topics:
                 continue
             findings.extend(self._shape(plan, described[plan.name]))
             findings.extend(_compare(plan.name, plan.rules, configs.get(plan.name, {})))
-        findings.extend(_compare("broker", BROKER_RULES, self._broker()))
+        single = self._settings.kafka.durability == "single_node"
+        rules = BROKER_RULES if single else BROKER_RULES + DURABLE_BROKER_RULES
+        findings.extend(_compare("broker", rules, self._broker()))
         return findings
 
     def refuse(self, stages: Iterable[StageName]) -> list[Finding]:

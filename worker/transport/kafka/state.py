@@ -1,0 +1,121 @@
+"""Read state partitions: `read_committed`, without a group, large records fast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as client_errors
+
+from worker.domain.errors import StateMismatch
+from worker.settings import MIB, Settings, StageName
+from worker.transport.kafka.client import (
+    RECEIVE_BUFFER_BYTES,
+    connection,
+    guard_client,
+    unavailable,
+)
+from worker.transport.protocols import Partition, StatePiece, StateRecord
+
+POLL_RECORDS = 64  # of at most 512 KiB each: what one poll may add to a piece
+FETCH_BYTES = 16 * MIB  # of one partition at a time: fetches of MiBs halve the cost of a record
+
+
+class KafkaStateReader:
+    """Implement `worker.transport.protocols.StateReader` over one KafkaConsumer."""
+
+    def __init__(self, settings: Settings, stage: StageName) -> None:
+        """Connect; blocks until a broker answered.
+
+        Raises:
+            BrokerUnavailable: none did within kafka.unavailable_after_ms.
+            ConfigError: as `KafkaSource`.
+        """
+        guard_client()
+        options = connection(settings.kafka) | {
+            "client_id": f"{settings.group(stage)}.{settings.slot}.state",
+            "group_id": None,
+            "isolation_level": "read_committed",
+            "enable_auto_commit": False,
+            "allow_auto_create_topics": False,
+            "auto_offset_reset": "none",
+            "max_partition_fetch_bytes": FETCH_BYTES,
+            "fetch_max_bytes": 2 * FETCH_BYTES,
+            "check_crcs": True,
+            "receive_buffer_bytes": RECEIVE_BUFFER_BYTES,
+            "metrics_enabled": False,
+        }
+        try:
+            self._consumer = KafkaConsumer(**options)
+        except client_errors.KafkaTimeoutError as error:
+            raise unavailable(settings.kafka, error) from None
+        self._ask_ms = settings.kafka.request_timeout_ms
+        self._assigned: frozenset[Partition] = frozenset()
+
+    def read(
+        self, positions: Mapping[Partition, int | None], budget_s: float, budget_bytes: int
+    ) -> StatePiece:
+        """Read on; see `StateReader.read`. The last stable offsets come first: two round trips."""
+        deadline = time.monotonic() + budget_s
+        try:
+            ends = self._place(positions)
+        except client_errors.KafkaError:
+            return StatePiece()
+        found: dict[Partition, list[StateRecord]] = {partition: [] for partition in positions}
+        size = 0
+        while not all(self._at(p) >= end for p, end in ends.items()) and size < budget_bytes:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            for tp, records in self._poll(left).items():
+                found[Partition(*tp)] += [StateRecord(r.offset, r.key, r.value) for r in records]
+                size += sum(len(r.value or b"") for r in records)
+        reached = {partition: self._at(partition) for partition in positions}
+        return StatePiece(
+            {partition: tuple(records) for partition, records in found.items()},
+            reached,
+            frozenset(p for p, end in ends.items() if reached[p] >= end),
+        )
+
+    def _place(self, positions: Mapping[Partition, int | None]) -> dict[Partition, int]:
+        """Stand at the positions; return the last stable offsets."""
+        wanted = frozenset(positions)
+        tps = [TopicPartition(*partition) for partition in wanted]
+        if wanted != self._assigned:
+            self._consumer.assign(tps)
+            self._assigned = wanted
+        fresh = [TopicPartition(*p) for p, at in positions.items() if at is None]
+        first = self._consumer.beginning_offsets(fresh, self._ask_ms) if fresh else {}
+        for partition, at in positions.items():
+            tp = TopicPartition(*partition)
+            start = first[tp] if at is None else at
+            if self._at(partition) != start:
+                self._consumer.seek(tp, start)
+        found = self._consumer.end_offsets(tps, self._ask_ms)
+        return {Partition(*tp): end for tp, end in found.items()}
+
+    def _poll(self, left_s: float) -> Mapping[Any, list[Any]]:
+        try:
+            polled: Mapping[Any, list[Any]] = self._consumer.poll(
+                timeout_ms=left_s * 1000, max_records=POLL_RECORDS
+            )
+        except client_errors.OffsetOutOfRangeError as error:
+            raise StateMismatch(
+                f"a state topic was truncated ({error}): it holds no longer what was committed"
+            ) from None
+        except (client_errors.KafkaTimeoutError, client_errors.RetriableError):
+            return {}
+        return polled
+
+    def _at(self, partition: Partition) -> int:
+        """Return the local position; -1 before the first seek."""
+        state = self._consumer._subscription.assignment.get(TopicPartition(*partition))
+        if state is None or state.position is None:
+            return -1
+        return int(state.position.offset)
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of the client."""
+        self._consumer.close(autocommit=False, timeout_ms=max(round(timeout_s * 1000), 1))
