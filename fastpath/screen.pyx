@@ -7,6 +7,7 @@ slow_path with it, then everything else runs without it, and only flagged record
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, qsort, realloc
@@ -36,7 +37,7 @@ from fastpath.checks import check_spec, counter_names
 from fastpath.columns import Columns
 from fastpath.field_maps import load_field_map
 from fastpath.rfc3339 import MAX_TIME_MS
-from fastpath.slow_path import Rejected, canonicalize
+from fastpath.slow_path import LazyPost, Rejected, canonicalize
 from fastpath.spec import (
     CLOCK_SKEW_MS,
     FINGERPRINT_TYPES,
@@ -126,6 +127,10 @@ cdef int by_list_and_entry(const void* a, const void* b) noexcept nogil:
     if first.entry != second.entry:
         return -1 if first.entry < second.entry else 1
     return 0
+
+
+cdef str text_of(const Text* text):
+    return PyUnicode_DecodeUTF8(<const char*>text.data, <Py_ssize_t>text.size, NULL)
 
 
 cdef class ScreenState:
@@ -791,7 +796,7 @@ cdef class Screen:
                 seen = "null" if refs[i].key_size < 0 else f"{refs[i].key_size} bytes"
                 self.reject(row, "key_mismatch", f"key: {seen} where account.id is due")
             else:
-                row.post = self.canonical(&refs[i], slow.get(i))
+                self.identify(row, &refs[i], &self.posts[i], slow.get(i))
                 self.fill(row, found)
 
     cdef object reject(self, row, str reason, str error):
@@ -800,13 +805,17 @@ cdef class Screen:
         self.counts[COUNT_REJECTS] += 1
         self.counts[COUNT_FIXED + <size_t>REJECT_REASONS.index(reason)] += 1
 
-    cdef object canonical(self, const RecordRef* ref, read):
+    cdef object identify(self, row, const RecordRef* ref, const Post* post, read):
+        row.id = text_of(&post.id)
+        row.revision = post.revision
+        row.account = text_of(&post.account)
+        if post.account_created_at != INT64_MIN and post.op != OP_DELETE:
+            row.account_created_at = post.account_created_at
         if read is None:
-            read = canonicalize(
-                PyBytes_FromStringAndSize(<const char*>ref.value, <Py_ssize_t>ref.value_size),
-                self.field_map,
-            )
-        return read.post
+            value = PyBytes_FromStringAndSize(<const char*>ref.value, <Py_ssize_t>ref.value_size)
+            row.post = LazyPost(value, self.field_map)
+        else:
+            row.post = read.post
 
     cdef object fill(self, row, const Found* found):
         """Fill the row of a delete or of a flagged post."""

@@ -227,7 +227,12 @@ class Row:
     hits: tuple[HashHit, ...] = ()
     windows: tuple[int, ...] = ()  # in the order of ScreenSpec.windows
     text_digest: bytes = b""  # BLAKE2b-128 of the folded text; of b"" where there is none
-    post: dict[str, object] = field(default_factory=dict)  # the post in canonical form
+    id: str = ""  # of the post
+    revision: int = 0
+    account: str = ""
+    account_created_at: int | None = None  # ms
+    # The post in canonical form; the compiled core reads it only when it is looked into.
+    post: Mapping[str, object] = field(default_factory=dict)
 
 
 class SightingBatch(NamedTuple):

@@ -175,10 +175,9 @@ class WeirDrain:
                 done += len(view)
                 columns = screen.step(view, states[Partition(view.topic, view.partition)])
                 for row in columns.rows:
-                    account = str(row.post["account"]["id"])
                     matches = [{"pattern": m.pattern, "start": m.start} for m in row.matches]
-                    value = action(str(row.post["id"]), account, matches)
-                    sink.send(task.actions_topic, account.encode(), value)
+                    value = action(row.id, row.account, matches)
+                    sink.send(task.actions_topic, row.account.encode(), value)
         sink.flush(FLUSH_S)
         source.commit(positions, group, FLUSH_S)
 

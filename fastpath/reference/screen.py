@@ -140,6 +140,8 @@ class Screen:
             self._counters[f"reject.{read.reason}"] += 1
             return row
         row.post = read.post
+        row.id, row.revision = read.id, read.revision
+        row.account, row.account_created_at = read.account, read.account_created_at
         if self.spec.time_source == "created_at":
             row.time = read.created_at or 0
         if read.op == "delete":

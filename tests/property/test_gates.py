@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpath.spec import FLAGS, HashHit, Match, Row, Status
+from fastpath.spec import FLAGS, HashHit, Match, Row
 from tests.support.gates import gate_holds
+from tests.support.rows import row_of
 from worker.policy.conditions import PostVocabulary, Verdict
 from worker.policy.gates import is_true
 from worker.policy.render import render_gate
@@ -131,16 +132,13 @@ def rows(draw: st.DrawFn) -> Row:
         for i in range(draw(st.integers(0, 2)))
     ]
     hits = [HashHit("spam_domains", "evil.example", 0) for _ in range(draw(st.integers(0, 2)))]
-    return Row(
-        index=0,
-        offset=0,
+    return row_of(
+        draw(posts),
         time=102 * DAY + draw(st.integers(0, DAY)),
-        status=Status.POST,
         flags=draw(st.integers(0, 2 ** len(FLAGS) - 1)),
         matches=tuple(matches),
         hits=tuple(hits),
         windows=(draw(counts), draw(counts)),
-        post=draw(posts),
     )
 
 
@@ -197,13 +195,13 @@ def sample_rows() -> list[Row]:
         held = (Match("incitement", "p", "folded", 0, 1, size),) * bool(size)
         hits = (HashHit("spam_domains", "evil.example", 0),) * size
         for flags in (0, 1, 5):
-            row = Row(
-                *(0, 0, 102 * DAY, Status.POST),
+            row = row_of(
+                post,
+                time=102 * DAY,
                 flags=flags,
                 matches=held,
                 hits=hits,
                 windows=(size, 3 - size),
-                post=post,
             )
             found.append(row)
     return found

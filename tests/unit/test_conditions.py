@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.spec import FLAGS, HashHit, Match, Row, Status
+from fastpath.spec import FLAGS, HashHit, Match, Row
 from tests.support.bundles import write_bundle
+from tests.support.rows import row_of
 from worker.policy.bundle import Bundle, load_bundle
 from worker.policy.conditions import (
     MEMBERS,
@@ -43,7 +44,7 @@ POST = {
 
 def row(post: dict[str, object], **changes: object) -> Row:
     fields: dict[str, object] = {"windows": (31, 4), "time": 103 * DAY + 5}
-    return Row(index=0, offset=7, status=Status.POST, post=post, **{**fields, **changes})  # type: ignore[arg-type]
+    return row_of(post, offset=7, **{**fields, **changes})
 
 
 FULL = row(

@@ -160,7 +160,8 @@ class Explainer:
         view = BatchView.from_records(name, 0, [None], [value], [0], [1])
         columns = self.screen.step(view, self.screen.new_state(0))
         row = columns.rows[0]
-        explanation = Explanation(status=row.status.name.lower(), time=row.time, post=row.post)
+        status, post = row.status.name.lower(), dict(row.post)
+        explanation = Explanation(status=status, time=row.time, post=post)
         if row.status is Status.REJECT:
             explanation.reason, explanation.error = row.reason, row.error
         elif row.status is Status.POST:
@@ -209,8 +210,7 @@ class Explainer:
         run = campaign_activation(self.bundle, rule.of, self.bundle.run_ms(rule), 1, 1)
         parts = [_part("when", rule.when, self.bundle.campaign_vocabulary, run)]
         if rule.members is not None:
-            account: Any = row.post["account"]
-            member = member_activation(account.get("created_at"), row.time, account["id"])
+            member = member_activation(row.account_created_at, row.time, row.account)
             parts.append(_part("members", rule.members, MEMBERS, member))
         note = "counted over this one account and sighting"
         return RuleView(rule.name, rule.on, rule.mode, None, tuple(parts), note)

@@ -103,8 +103,7 @@ class Condition:
 
 class _Post(NamedTuple):
     row: Row
-    post: Mapping[str, Any]
-    account: Mapping[str, Any]
+    post: Mapping[str, Any]  # read from the record only where a condition looks into it
     counts: Mapping[str, int]
 
 
@@ -196,20 +195,19 @@ class PostVocabulary(Vocabulary):
             counts[match.list] = counts.get(match.list, 0) + match.count
         for hit in row.hits:
             counts[hit.list] = counts.get(hit.list, 0) + 1
-        account = row.post.get("account")
-        post = _Post(row, row.post, account if isinstance(account, dict) else {}, counts)
+        post = _Post(row, row.post, counts)
         return Activation(self.env, {name: read(post) for name, read in self._plan})
 
 
 def _post_variables(lists: tuple[str, ...], windows: tuple[str, ...]) -> dict[str, _Variable]:
     variables = {
-        "account.id": _Variable(_STRING, lambda p: p.account.get("id", "")),
+        "account.id": _Variable(_STRING, lambda p: p.row.account),
         "account.age_days": _Variable(
-            _INT, lambda p: age_days(p.account.get("created_at"), p.row.time)
+            _INT, lambda p: age_days(p.row.account_created_at, p.row.time)
         ),
-        "account.followers": _Variable(_INT, lambda p: p.account.get("followers", -1)),
+        "account.followers": _Variable(_INT, lambda p: p.post["account"].get("followers", -1)),
         "post.device": _Variable(_STRING, lambda p: p.post.get("client", {}).get("device", "")),
-        "post.revision": _Variable(_INT, lambda p: p.post.get("revision", 0)),
+        "post.revision": _Variable(_INT, lambda p: p.row.revision),
         "post.text_length": _Variable(_INT, lambda p: len(p.post.get("text", ""))),
         "post.url_count": _Variable(_INT, lambda p: len(p.post.get("urls", ()))),
         "post.hashtag_count": _Variable(_INT, lambda p: len(p.post.get("hashtags", ()))),
@@ -218,7 +216,8 @@ def _post_variables(lists: tuple[str, ...], windows: tuple[str, ...]) -> dict[st
         "post.hashtags": _Variable(_STRINGS, lambda p: p.post.get("hashtags", [])[:MAX_LISTED]),
         "scores": _Variable(_SCORES, lambda p: p.post.get("scores", {})),
     }
-    for key in ("id", "op", "lang", "text", "reply_to", "repost_of"):
+    variables["post.id"] = _Variable(_STRING, lambda p: p.row.id)
+    for key in ("op", "lang", "text", "reply_to", "repost_of"):
         variables[f"post.{key}"] = _Variable(_STRING, _text_reader(key))
     for name in lists:
         variables[f"matches.{name}.count"] = _Variable(_INT, _count_reader(name))

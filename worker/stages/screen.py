@@ -156,7 +156,7 @@ class ScreenStage:
         account = _account(row)
         if row.status is Status.DELETE:
             self.counters["deletes"] += 1
-            value = wire.encode_delete(Delete(account.id, str(row.post["id"]), origin))
+            value = wire.encode_delete(Delete(account.id, row.id, origin))
             yield _signal_output(origin, account.id, value)
             return
         yield from self._rules(row, account, origin)
@@ -272,14 +272,11 @@ def _reads(rule: Rule, places: Mapping[str, int]) -> _Reads:
 
 
 def _account(row: Row) -> AccountRef:
-    account = cast("dict[str, object]", row.post["account"])
-    created_at = account.get("created_at")
-    return AccountRef(str(account["id"]), created_at if isinstance(created_at, int) else None)
+    return AccountRef(row.account, row.account_created_at)
 
 
 def _post(row: Row) -> PostRef:
-    revision = cast("int", row.post.get("revision", 0))
-    return PostRef(str(row.post["id"]), revision, row.text_digest.hex())
+    return PostRef(row.id, row.revision, row.text_digest.hex())
 
 
 def _evidence(row: Row, reads: _Reads) -> Evidence:
