@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -120,12 +121,20 @@ def crash_of(run: StageRun) -> Crash:
     """
 
     def crash(error: BaseException) -> NoReturn:
-        message = str(error) if isinstance(error, WeirError) else type(error).__name__
-        run.log.error("crashed", code=Fatal.exit_code, message=message)
+        run.log.error("crashed", code=Fatal.exit_code, message=message_of(error))
         sys.stdout.flush()
         os._exit(Fatal.exit_code)
 
     return crash
+
+
+def message_of(error: BaseException) -> str:
+    """Describe an error; one that is not ours may quote a record, so its kind and place must do."""
+    if isinstance(error, WeirError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-3:]]
+    return f"{type(error).__name__} at {' > '.join(places)}"
 
 
 def new_run(settings: Settings, name: StageName) -> StageRun:

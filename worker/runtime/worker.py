@@ -26,7 +26,14 @@ from worker.obs import logs
 from worker.obs.collector import Exposition, WorkerCollector
 from worker.obs.health import HealthServer
 from worker.policy.bundle import Bundle
-from worker.runtime.engines import StageRun, build_engine, connect, crash_of, new_run
+from worker.runtime.engines import (
+    StageRun,
+    build_engine,
+    connect,
+    crash_of,
+    message_of,
+    new_run,
+)
 from worker.runtime.stages import VERSION, act_after, read_bundle
 from worker.settings import WATCHDOG_MS, Settings, StageName, Start
 from worker.transport.kafka.topics import Topics
@@ -149,17 +156,12 @@ class Worker:
     def _fail(self, error: BaseException) -> int:
         code = _code(error)
         for run in self.runs:
-            run.log.error("failed", code=code, message=_message(error))
+            run.log.error("failed", code=code, message=message_of(error))
         return code
 
 
 def _code(error: BaseException) -> int:
     return error.exit_code if isinstance(error, WeirError) else Fatal.exit_code
-
-
-def _message(error: BaseException) -> str:
-    """Describe an error; one that is not ours may quote a record, so its kind must do."""
-    return str(error) if isinstance(error, WeirError) else type(error).__name__
 
 
 @contextmanager

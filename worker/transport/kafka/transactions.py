@@ -16,6 +16,7 @@ from kafka import errors as client_errors
 
 from worker.settings import Settings, StageName
 from worker.transport.kafka.client import unavailable
+from worker.transport.kafka.net import FastNetClient
 from worker.transport.kafka.producer import KafkaSink, failure
 from worker.transport.protocols import Ended, Group, Partition
 
@@ -76,13 +77,13 @@ class StageProducer(KafkaSink):
 
     def commit(self) -> Ended:
         """Commit; waits without timeout, as the watchdog knows."""
-        client = self._producer._sender._client  # a `net.FastNetClient`
-        before, began = client.end_txns, time.monotonic()
+        client: FastNetClient = self._producer._sender._client
+        before, began = client.end_requests, time.monotonic()
         try:
             self._producer.commit_transaction()
         except client_errors.KafkaError as error:
             raise failure("the outcome of a commit is unknown", error) from error
-        return Ended(time.monotonic() - began, client.end_txns - before)
+        return Ended(time.monotonic() - began, client.end_requests - before)
 
     def replace(self) -> None:
         """Close the client and begin a new epoch with another one."""
