@@ -301,3 +301,21 @@ def test_past_the_cap_of_the_core_everything_equals_the_twin(order: str) -> None
     due, found = (feed(table, Judge(spec), [*records, (99, later)]) for table in tables)
     assert found == due
     assert any(run.sketch for each in found for run in each.arrival.runs)
+
+
+def test_a_copy_counts_what_is_kept_after_a_crowd_has_passed() -> None:
+    """Sketches that have passed before the restore must not hide what is kept exactly since."""
+    spec = spec_of((GATES[0],), exact_sightings=5, max_sightings=7)
+    table = FingerprintTable(spec, SEEDS[0])
+    log = Log(table)
+    log.commit()
+    crowd = [sighting("text", 0, n, 0, n) for n in range(8)]
+    later = [sighting("text", 0, n, 0, 40_000 + n) for n in range(4)]
+    for offset, record in enumerate((crowd, later)):
+        feed(table, Judge(spec), [(offset, record)])
+        log.commit()
+    copy = log.restored(spec, SEEDS[1])
+    more = [sighting("text", 1, n, 0, 41_000 + n) for n in range(6)]
+    assert feed(copy, Judge(spec), [(2, more)]) == feed(table, Judge(spec), [(2, more)])
+    assert (copy.refused, table.refused) == (3, 3)
+    assert dump(copy) == dump(table)
