@@ -6,6 +6,8 @@ from fastpath.spec import WindowSpec
 
 COUNTS: tuple[str, ...]
 
+def partitioners_of(key: bytes) -> tuple[int, int]: ...
+
 class AccountWindows:
     partition: int
     def __init__(

@@ -141,14 +141,10 @@ cdef uint8_t* find_value(const DistinctSet* held, uint64_t value) noexcept nogil
     return NULL
 
 
-cdef bint remember(
+cdef bint add_value(
     WindowTable* table, WindowSlot* slot, uint64_t value, uint8_t tick_bit
 ) noexcept nogil:
-    """Remember a value at a tick; false where 256 others are held already."""
-    cdef uint8_t* ticks = find_value(slot.distinct, value)
-    if ticks != NULL:
-        ticks[0] |= tick_bit
-        return True
+    """Add a value that is not held; false where 256 others are."""
     if slot.distinct != NULL and slot.distinct.count == WINDOW_DISTINCT:
         return False
     if (slot.distinct == NULL or slot.distinct.count == slot.distinct.capacity) and not grow_set(
@@ -255,15 +251,21 @@ cdef int count_window(
         add_to(&slot.ring[tick & 7], post.links)
     elif kind.count_of == COUNT_TARGETS:
         for i in range(post.targets):
-            if not remember(table, slot, post.target[i], <uint8_t>(1 << behind)):
+            ticks = find_value(slot.distinct, post.target[i])
+            if ticks != NULL:
+                ticks[0] |= <uint8_t>(1 << behind)
+            elif not add_value(table, slot, post.target[i], <uint8_t>(1 << behind)):
                 full = True
         value[0] = count_values(slot, kept)
         return SEEN_DISTINCT_FULL if full else 0
     elif post.has_text:
         ticks = find_value(slot.distinct, post.digest)
-        if ticks != NULL and ticks[0] & kept:
-            add_to(&slot.ring[tick & 7], 1)
-        full = not remember(table, slot, post.digest, <uint8_t>(1 << behind))
+        if ticks == NULL:
+            full = not add_value(table, slot, post.digest, <uint8_t>(1 << behind))
+        else:
+            if ticks[0] & kept:
+                add_to(&slot.ring[tick & 7], 1)
+            ticks[0] |= <uint8_t>(1 << behind)
     value[0] = sum_ring(slot, tick)
     return SEEN_DISTINCT_FULL if full else 0
 
@@ -393,6 +395,12 @@ cdef int count_post(WindowTable* table, const WindowPost* post, uint64_t* values
 include "window_rows.pxi"
 include "window_images.pxi"
 include "partitioners.pxi"
+
+
+def partitioners_of(bytes key not None):
+    """Return (murmur2, crc32): how the usual partitioners place a record's key, both u32."""
+    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(key)
+    return murmur2(data, <size_t>len(key)), crc32(data, <size_t>len(key))
 
 
 cdef object as_bytes(EntryBuffer* buffer):
