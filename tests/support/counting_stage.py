@@ -31,8 +31,11 @@ class CountingStage:
     name = "correlate"
     inputs = ("sightings",)
 
-    def __init__(self, fails_at: bytes | None = None, slices: int = SLICES) -> None:
+    def __init__(
+        self, fails_at: bytes | None = None, slices: int = SLICES, forgets_at: int = 0
+    ) -> None:
         self.slices = slices
+        self.forgets_at = forgets_at  # a key that counts so far is gone, if not 0
         self.counters: Counter[str] = Counter()
         self.views: list[tuple[int, int, int]] = []  # partition, first offset, records
         self.tables = 0
@@ -57,7 +60,11 @@ class CountingStage:
     def restore(self, table: Table, stream_time: int, entries: bytes) -> None:
         table.stream_time = max(table.stream_time, stream_time)
         for entry in unpack(entries):
-            table.counts[entry.value[8:]] = int.from_bytes(entry.value[:8], "little")
+            key = entry.value[8:]
+            if entry.deleted:
+                table.counts.pop(key, None)
+            else:
+                table.counts[key] = int.from_bytes(entry.value[:8], "little")
 
     def clear(self, table: Table, slice_: int) -> None:
         for key in self._of(table, slice_):
@@ -71,7 +78,12 @@ class CountingStage:
 
     def _pack(self, table: Table, keys: Iterable[bytes]) -> bytes:
         return pack(
-            Entry(identity(key), table.counts[key].to_bytes(8, "little") + key) for key in keys
+            Entry(
+                identity(key),
+                table.counts[key].to_bytes(8, "little") + key,
+                key not in table.counts,
+            )
+            for key in keys
         )
 
     def step(self, table: Table, view: BatchView) -> list[Output]:
@@ -86,4 +98,6 @@ class CountingStage:
             table.stream_time = max(table.stream_time, view.time(index))
             value = b"%b=%d" % (key, table.counts[key or b""])
             outputs.append(Output(offset, offset, "campaigns", key, value))
+            if table.counts[key or b""] == self.forgets_at:
+                del table.counts[key or b""]
         return outputs

@@ -7,7 +7,16 @@ import pytest
 from worker.domain.signal import Origin
 from worker.state.breaker import KEPT_HOURS, Breaker, share
 from worker.state.ledger import RETIRE_SLACK_MS, Ledger
-from worker.state.rows import MAX_RESTRICTIONS, NEVER, Finding, LadderState, Restriction, Row
+from worker.state.rows import (
+    MAX_RESTRICTIONS,
+    NEVER,
+    Finding,
+    Issued,
+    LadderState,
+    Restriction,
+    Row,
+    Warn,
+)
 
 HOUR = 3_600_000
 KEEP = 1_000 * HOUR
@@ -97,6 +106,45 @@ def test_past_the_cap_the_restriction_that_ends_first_is_forgotten() -> None:
     ends = [r.expires_at for r in row.live_restrictions(0)]
     assert (len(ends), min(ends)) == (MAX_RESTRICTIONS, 1_005)
     assert row.restricted_until("lock", 0) == 1_000 + MAX_RESTRICTIONS + 4
+
+
+def test_a_finding_whose_restriction_ends_is_noted_for_the_changelog() -> None:
+    row = Row(0)
+    first, last = finding("first"), finding("last")
+    for each in (first, last):
+        row.touch(each, 0, KEEP)
+    early = restriction(first, 1_000)
+    row.restrict(early)
+    row.settle()
+    for end in range(2_000, 2_000 + MAX_RESTRICTIONS):
+        row.restrict(restriction(last, end))
+    assert list(row.changed) == [first.key]
+    row.settle()
+    row.release(row.restrictions[:1], KEEP)
+    assert list(row.changed) == [last.key]
+
+
+def test_strikes_of_other_terms_end_each_at_its_own_time() -> None:
+    ladder = LadderState("default")
+    ladder.add(2, 400)
+    ladder.add(3, 90)
+    assert (ladder.total(89), ladder.total(90), ladder.total(400)) == (5, 2, 0)
+
+
+def test_a_finding_stays_while_its_strike_or_warning_counts() -> None:
+    for hold in ("strike", "warning"):
+        row = Row(0)
+        held = finding("x")
+        row.touch(held, 0, KEEP)
+        if hold == "strike":
+            held.strike = row.ladder("default").add(1, 3 * KEEP)
+        else:
+            row.record(Issued("id", "warn", 1, held, None))
+            row.ladder("default").warns.append(Warn("id", 3 * KEEP, 0))
+        row.forget_old(KEEP, KEEP)
+        assert held.key in row.findings
+        row.forget_old(3 * KEEP, KEEP)
+        assert held.key not in row.findings
 
 
 def test_strikes_end_one_by_one() -> None:
