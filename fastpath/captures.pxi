@@ -39,7 +39,10 @@ cdef inline const Member* find_member(
     cdef const Member* member = &node.table[slot]
     while member.key != NULL:
         if member.first == first and member.size == size and (
-            size <= 8 or memcmp(member.key + 8, key + 8, size - 8) == 0
+            size <= 8 or (
+                member.last == load8(key + size - 8)
+                and (size <= 16 or memcmp(member.key + 8, key + 8, size - 16) == 0)
+            )
         ):
             return member
         slot = (slot + 1) & node.mask
@@ -103,6 +106,8 @@ cdef size_t read_object(
     cdef Value* value
     cdef const Member* member
     cdef const Node* below
+    cdef const uint32_t* quote = r.quote  # r.quote follows where others read on
+    cdef uint64_t met = 0  # places of members that stood
     cdef size_t start, size
     cdef bint done = False
     out.below = members
@@ -114,11 +119,11 @@ cdef size_t read_object(
     if byte_at(r, pos) == 0x7D:
         return pos + 1
     while not done:
-        if pos != r.quote[0]:
+        if pos != quote[0]:
             return give_up(r, READ_SYNTAX)
         start = pos + 1
-        size = r.quote[1] - start
-        r.quote += 2
+        size = quote[1] - start
+        quote += 2
         if r.escapes != NULL and any_escape(r, start, start + size):
             return give_up(r, READ_ESCAPED_KEY)
         pos = value_start(r, start + size + 1)
@@ -126,23 +131,39 @@ cdef size_t read_object(
             return 0
         member = find_member(node, r.data + start, size, r.size - start >= 8)
         if member == NULL:
-            pos = skip_value(r, pos, depth)
+            if pos == quote[0]:  # a string
+                pos = <size_t>quote[1] + 1
+                quote += 2
+            else:
+                r.quote = quote
+                pos = skip_value(r, pos, depth)
+                quote = r.quote
         else:
             value = &members[member.place]
-            if value.marks & VALUE_MET:
-                return give_up(r, READ_REPEATED_KEY)
-            value.marks = VALUE_MET
             below = &r.program.nodes[member.node]
-            pos = read_value(r, pos, below, value, depth)
-            if pos > 0 and value.kind != VALUE_NULL and (
-                below.direct >= 0 or r.program.strict
-            ) and not set_directly(r, below, value):
+            if met >> member.place & 1:
+                return give_up(r, READ_REPEATED_KEY)
+            met |= <uint64_t>1 << member.place
+            if pos == quote[0]:
+                keep_string(r, quote, value)
+                pos = <size_t>quote[1] + 1
+                quote += 2
+            else:
+                r.quote = quote
+                pos = read_value(r, pos, below, value, depth)
+                quote = r.quote
+            if (
+                pos > 0 and value.kind != VALUE_NULL
+                and (below.direct >= 0 or r.program.strict)
+                and not set_directly(r, below, value)
+            ):
                 return 0
         if pos == 0:
             return 0
         pos = next_item(r, pos, 0x7D, &done)
         if pos == 0:
             return 0
+    r.quote = quote
     return pos
 
 

@@ -28,6 +28,7 @@ KINDS = ("", "where", *OPS, *FUNCTIONS)  # of sources, by their code
 TARGET_CODES = {target: code for code, target in enumerate(TARGETS)}
 SCORE_CODE = len(TARGETS)  # scores.<name>
 MAX_NODES = 4_096  # paths that a map reads; each has a table of places
+MAX_MEMBERS = 64  # read of one object: a word says which of them stood; more are slow
 ALTERNATIVES = 8  # of one step
 ARGUMENTS = 4  # of one function
 
@@ -77,7 +78,7 @@ class Program:
     """Hold the tables of one map; `strict` refuses to look past values of undue types."""
 
     strict: bool
-    slow: bool = False  # the map reads an object both whole and by members: left to slow_path
+    slow: bool = False  # reads an object both whole and by members, or too many: for slow_path
     json_text: int = -1  # id of the key whose string is the document
     nodes: list[Node] = field(default_factory=lambda: [Node()])
     keys: dict[str, int] = field(default_factory=dict)
@@ -104,7 +105,10 @@ def compile_program(field_map: FieldMap | None) -> Program:
     for target in MEDIUM_TARGETS:
         _add_target(program, target, used.sources.get(target, ()), media_ends, [])
     _set_directly(program)
-    program.slow = any(n.open and (n.members or n.element >= 0) for n in program.nodes)
+    program.slow = any(
+        (held.open and (held.members or held.element >= 0)) or len(held.members) > MAX_MEMBERS
+        for held in program.nodes
+    )
     if len(program.nodes) > MAX_NODES:
         raise BuildError("paths of a field map", MAX_NODES, len(program.nodes))
     return program

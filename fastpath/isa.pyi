@@ -1,3 +1,4 @@
 """Declare what Python sees of the choice of kernels."""
 
+LEVELS: tuple[str, ...]
 ISA: str

@@ -9,7 +9,7 @@ import os
 cdef extern from "isa.h" nogil:
     int isa_of_cpu()
 
-cdef tuple LEVELS = ("scalar", "avx2", "avx512")
+LEVELS = ("scalar", "avx2", "avx512")
 cdef int level = isa_of_cpu()
 
 

@@ -80,7 +80,15 @@ static inline uint64_t json_inside(uint64_t quote, uint64_t carry) {
     return quote ^ carry;
 }
 
-/* --- Masks of one block, per level ------------------------------------------------------------ */
+/* --- Masks of one block, per level; `left` bytes are there, spaces stand for the rest ------------ */
+
+static inline const uint8_t *json_block(const uint8_t *at, size_t left, uint8_t *last) {
+    if (left >= 64)
+        return at;
+    memset(last, ' ', 64);
+    memcpy(last, at, left);
+    return last;
+}
 
 /* A bit for each of eight bytes that is zero. */
 static inline uint64_t json_zeros(uint64_t word) {
@@ -89,9 +97,11 @@ static inline uint64_t json_zeros(uint64_t word) {
     return (zeros >> 7) * 0x0102040810204080ULL >> 56;
 }
 
-static inline JsonMasks json_masks_scalar(const uint8_t *at) {
+static inline JsonMasks json_masks_scalar(const uint8_t *at, size_t left) {
     const uint64_t ones = 0x0101010101010101ULL;
+    uint8_t last[64];
     JsonMasks m = {0, 0, 0, 0};
+    at = json_block(at, left, last);
     for (int i = 0; i < 64; i += 8) {
         uint64_t word;
         memcpy(&word, at + i, 8);
@@ -107,7 +117,9 @@ TARGET_AVX2 static inline uint64_t json_pair(__m256i low, __m256i high) {
     return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
 }
 
-TARGET_AVX2 static inline JsonMasks json_masks_avx2(const uint8_t *at) {
+TARGET_AVX2 static inline JsonMasks json_masks_avx2(const uint8_t *at, size_t left) {
+    uint8_t last[64];
+    at = json_block(at, left, last);
     __m256i a = _mm256_loadu_si256((const __m256i *)at);
     __m256i b = _mm256_loadu_si256((const __m256i *)(at + 32));
     __m256i quote = _mm256_set1_epi8('"'), backslash = _mm256_set1_epi8('\\');
@@ -122,8 +134,9 @@ TARGET_AVX2 static inline JsonMasks json_masks_avx2(const uint8_t *at) {
     return m;
 }
 
-TARGET_AVX512 static inline JsonMasks json_masks_avx512(const uint8_t *at) {
-    __m512i a = _mm512_loadu_si512((const void *)at);
+TARGET_AVX512 static inline JsonMasks json_masks_avx512(const uint8_t *at, size_t left) {
+    __mmask64 there = left < 64 ? ((__mmask64)1 << left) - 1 : ~(__mmask64)0;
+    __m512i a = _mm512_mask_loadu_epi8(_mm512_set1_epi8(' '), there, (const void *)at);
     JsonMasks m = {
         _mm512_cmpeq_epi8_mask(a, _mm512_set1_epi8('"')),
         _mm512_cmpeq_epi8_mask(a, _mm512_set1_epi8('\\')),
@@ -278,19 +291,12 @@ static inline int json_utf8(int level, const uint8_t *data, size_t size) {
 
 /* One body for all levels: MASKS, FLAT and UTF8 are functions of the level. */
 #define JSON_INDEX_BODY(MASKS, FLAT, UTF8)                                                       \
-    uint8_t last[64];                                                                             \
     uint64_t inside = 0, high = 0, carry = 0;                                                     \
     size_t low = (size_t)-1;                                                                      \
     uint32_t *out = index->quotes;                                                                \
     index->any_escape = 0;                                                                        \
     for (size_t at = 0; at < size; at += 64) {                                                    \
-        const uint8_t *block = data + at;                                                         \
-        if (size - at < 64) {                                                                     \
-            memset(last, ' ', 64);                                                                \
-            memcpy(last, block, size - at);                                                       \
-            block = last;                                                                         \
-        }                                                                                         \
-        JsonMasks m = MASKS(block);                                                               \
+        JsonMasks m = MASKS(data + at, size - at);                                                \
         uint64_t quote = m.quote, begins = 0;                                                     \
         high |= m.high;                                                                           \
         if (m.backslash | carry) {                                                                \

@@ -14,6 +14,7 @@ cdef struct Reader:
     Value* values  # free ones, zeroed when taken
     size_t values_left
     size_t values_taken
+    size_t work  # bytes decoded and values given, once per time
     bint trusted
     int failed  # READ_NO_MEMORY or a cause once something gave up
 
@@ -141,6 +142,12 @@ cdef uint8_t* take_bytes(Reader* r, size_t size) noexcept nogil:
     return buffer
 
 
+cdef inline bint afford(Reader* r, size_t work) noexcept nogil:
+    """Say whether a record may cost this much more; a map may ask for one value many times."""
+    r.work += work
+    return True if r.work <= MAX_WORK or r.trusted else refuse(r, READ_SIZE)
+
+
 cdef bint decode(Reader* r, const Value* value, Text* out) noexcept nogil:
     """Give the decoded bytes of a string; they lie in the record where nothing was escaped."""
     cdef uint8_t* buffer
@@ -149,6 +156,8 @@ cdef bint decode(Reader* r, const Value* value, Text* out) noexcept nogil:
     out.size = value.size
     if not value.marks & VALUE_ESCAPED:
         return True
+    if not afford(r, value.size):
+        return False
     buffer = take_bytes(r, value.size)
     if buffer == NULL:
         return False

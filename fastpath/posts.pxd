@@ -2,7 +2,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from fastpath.arena cimport Bump
+from fastpath.arena cimport Arena, Bump
 
 cdef enum:
     POST_URLS = 64  # kept of urls[]; all are counted
@@ -74,6 +74,7 @@ cdef class PostReader:
 
     cdef readonly object field_map
     cdef object tables  # owns the program
+    cdef Arena arena  # of count()
     cdef const Program* program
     cdef uint32_t* quotes  # of the document at hand
     cdef uint64_t* escapes

@@ -17,8 +17,10 @@ from fastpath.arena cimport Arena, bump_alloc, bump_reset
 from fastpath.isa cimport isa_level
 from fastpath.records cimport BatchView, RecordRef
 
+from fastpath.errors import BuildError
 from fastpath.field_maps import TARGETS
 from fastpath.field_programs import KINDS, SCORE_CODE, compile_program
+from fastpath.isa import ISA, LEVELS
 from fastpath.slow_path import MAX_REVISION
 from fastpath.spec import (
     MAX_ID_BYTES, MAX_MEDIA, MAX_RECORD_BYTES, MAX_TEXT_BYTES, MAX_URLS, SLOW_CAUSES,
@@ -62,6 +64,8 @@ cdef enum:
     POOL_VALUES = 512  # kept values of an ordinary post; more are taken from the arena
     MAX_VALUES = 16384  # of one record: 512 KiB; more are slow
 
+    MAX_WORK = 1048576  # four times the largest record; what costs more is slow
+
     VALUE_NULL = 0  # absent, too
     VALUE_BOOLEAN = 1
     VALUE_NUMBER = 2
@@ -69,9 +73,8 @@ cdef enum:
     VALUE_ARRAY = 4
     VALUE_OBJECT = 5
 
-    VALUE_MET = 1
-    VALUE_ESCAPED = 2
-    VALUE_REAL = 4  # a number with a fraction or an exponent
+    VALUE_ESCAPED = 1
+    VALUE_REAL = 2  # a number with a fraction or an exponent
 
     TO_ID = 0  # by place in TARGETS
     TO_OP = 1
@@ -500,12 +503,15 @@ cdef int add_up(
 
 
 cdef class PostReader:
-    def __cinit__(self, field_map=None):
+    def __cinit__(self, field_map=None, str isa=ISA):
         cdef Tables tables = Tables(field_map)
         self.field_map = field_map
         self.tables = tables
         self.program = &tables.program
-        self.level = isa_level()
+        self.arena = Arena()
+        if isa not in LEVELS or LEVELS.index(isa) > isa_level():
+            raise BuildError("instructions", ", ".join(LEVELS[:isa_level() + 1]), isa)
+        self.level = LEVELS.index(isa)
         self.values = <Value*>malloc(POOL_VALUES * sizeof(Value))
         if self.values == NULL or not room_for(self, RECORD_BYTES):
             raise MemoryError
@@ -529,6 +535,7 @@ cdef class PostReader:
         r.values = self.values
         r.values_left = POOL_VALUES
         r.values_taken = 0
+        r.work = 0
         r.trusted = trusted
         r.failed = READ_OK
         if self.program.slow:
@@ -536,6 +543,11 @@ cdef class PostReader:
         if open_document(self, &r, value, size, &root) and open_text(self, &r, &root):
             read_fields(&r, names, &root, out)
         return r.failed
+
+    @property
+    def held_bytes(self):
+        """Return the bytes of arena that the last call of count() needed."""
+        return self.arena.held_bytes
 
     def count(self, BatchView view not None):
         """Read every record of a batch and return what was found, as sums; for measurements.
@@ -545,9 +557,8 @@ cdef class PostReader:
         """
         cdef uint64_t[16] sums
         cdef int failed
-        cdef Arena arena = Arena()
         with nogil:
-            failed = add_up(self, &arena.bump, view.refs, <size_t>view.count, sums)
+            failed = add_up(self, &self.arena.bump, view.refs, <size_t>view.count, sums)
         if failed != READ_OK:
             raise MemoryError
         names = (

@@ -7,11 +7,12 @@ cdef struct Value:  # one JSON value that is kept
     uint32_t size  # bytes of the literal, or number of elements
     uint16_t node
     uint8_t kind  # VALUE_*
-    uint8_t marks  # VALUE_MET, VALUE_ESCAPED, VALUE_REAL
+    uint8_t marks  # VALUE_ESCAPED, VALUE_REAL
 
 
 cdef struct Member:  # a key that is read, in a table found by its hash
     uint64_t first  # its first eight bytes, zeros behind its end
+    uint64_t last  # its last eight bytes, where it has more
     const uint8_t* key
     uint32_t size
     uint16_t place
@@ -194,6 +195,7 @@ cdef class Tables:
             while table[slot].key != NULL:
                 slot = (slot + 1) & node.mask
             table[slot].first = first
+            table[slot].last = int.from_bytes(key[max(0, len(key) - 8):], "little")
             table[slot].key = <const uint8_t*>PyBytes_AS_STRING(key)
             table[slot].size = <uint32_t>len(key)
             table[slot].place = <uint16_t>place

@@ -12,6 +12,7 @@ import binascii
 import html
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from fastpath.rfc3339 import epoch_ms
@@ -135,10 +136,14 @@ def decode_entities(text: str) -> str:
 def _character(entity: re.Match[str]) -> str:
     decimal, hexadecimal, _ = entity.groups()
     if decimal is not None:
-        return html.unescape(f"&#{decimal};")
+        return _unescaped(f"&#{decimal};")
     if hexadecimal is not None:
-        return html.unescape(f"&#x{hexadecimal};")
-    return html.unescape(entity.group())
+        return _unescaped(f"&#x{hexadecimal};")
+    return _unescaped(entity.group())
+
+
+# A record may hold 60,000 references and little else.
+_unescaped = lru_cache(maxsize=4_096)(html.unescape)
 
 
 def html_links(arguments: list[Values]) -> Values:

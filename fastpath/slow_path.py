@@ -434,7 +434,7 @@ def _time(value: object, path: str) -> int:
 
 def _media(value: object, path: str) -> list[dict[str, object]]:
     return [
-        _medium(_mapping(element, f"{path}[{place}]"), f"{path}[{place}].")
+        _medium(_mapping(element, f"{path}[{place}]"), f"{path}[{place}].") if element != {} else {}
         for place, element in enumerate(_sequence(value, path))
         if element is not None
     ]

@@ -34,6 +34,8 @@ cdef enum:
     FOUND_TEXT = 2
     FOUND_WHOLE = 3
 
+    FEW_URLS = 4  # of an ordinary post; more take more memory
+
     REVISION_START_S = 1262304000  # 2010-01-01; schema_functions.py has it too
 
 if KINDS != (
@@ -137,7 +139,8 @@ cdef void visit(
     cdef const Step* step = &r.program.steps[at]
     cdef const Value* below
     if at == end:
-        give(r, value, sink)
+        if afford(r, 16):
+            give(r, value, sink)
         return
     below = member_of(r, value, step)
     if below == NULL:
@@ -329,7 +332,7 @@ cdef void give_links(Reader* r, const Value* value, Sink* sink) noexcept nogil:
     cdef uint32_t i
     if value.kind != VALUE_STRING or not decode(r, value, &markup):
         return
-    while not sink.done:
+    while not sink.done and afford(r, 16):
         at = next_link(r, &markup, at, &link)
         if at == 0:
             return
@@ -566,15 +569,25 @@ cdef void put_listed(Reader* r, const Found* found, Sink* sink) noexcept nogil:
             sink.tags[out.hashtag_count] = text
         out.hashtag_count += 1
         return
-    if out.urls == NULL:
-        out.urls = <Text*>take_bytes(r, POST_URLS * sizeof(Text))
-        if out.urls == NULL:
-            return
     if not r.program.strict and not is_new(r, out.urls, out.url_count, &text):
+        return
+    if (out.url_count == 0 or out.url_count == FEW_URLS) and not make_url_room(r, out):
         return
     if out.url_count < POST_URLS:
         out.urls[out.url_count] = text
     out.url_count += 1
+
+
+cdef bint make_url_room(Reader* r, Post* out) noexcept nogil:
+    """Make room for a few URLs, then for as many as are kept."""
+    cdef size_t room = FEW_URLS if out.url_count == 0 else POST_URLS
+    cdef Text* urls = <Text*>take_bytes(r, room * sizeof(Text))
+    if urls == NULL:
+        return False
+    if out.url_count > 0:
+        memcpy(urls, out.urls, out.url_count * sizeof(Text))
+    out.urls = urls
+    return True
 
 
 cdef bint is_new(Reader* r, const Text* kept, uint32_t count, const Text* text) noexcept nogil:

@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 
 from fastpath.field_maps import PRESETS, load_field_map
 from fastpath.posts import PostReader, fields_of
+from fastpath.records import BatchView
 from fastpath.slow_path import Canonical, canonicalize
+from fastpath.spec import MAX_RECORD_BYTES, SLOW_CAUSES
 from tests.support.generated_records import BAD_VALUES, mutated
+from tests.support.hostile_posts import hostile_posts
 from tests.support.post_readings import check
 
 FOLDER = Path(__file__).parents[1] / "golden" / "presets"
@@ -152,3 +155,18 @@ def test_any_map_over_any_document(
     for tree in trees:
         document = {"id": "1", "account": "u", **(tree if isinstance(tree, dict) else {"a": tree})}
         check(orjson.dumps(document), reader)
+
+
+HOSTILE = list(hostile_posts())
+
+
+@pytest.mark.parametrize(("name", "preset", "value"), HOSTILE, ids=[case[0] for case in HOSTILE])
+@pytest.mark.timeout(60)  # catches what grows faster than the record: that takes many minutes
+def test_hostile_records_cost_no_more_than_their_size(name: str, preset: str, value: bytes) -> None:
+    """The reader holds no more than a few times the record, and reads it as the twin does."""
+    assert len(value) <= MAX_RECORD_BYTES, name
+    reader = READERS[preset]
+    sums = reader.count(BatchView.from_records("t", 0, [None], [value], [0], [0]))
+    assert sum(sums[outcome] for outcome in ("posts", *SLOW_CAUSES)) == 1
+    assert reader.held_bytes <= 16 * MAX_RECORD_BYTES
+    check(value, reader)
