@@ -148,14 +148,16 @@ cdef inline bint afford(Reader* r, size_t work) noexcept nogil:
     return True if r.work <= MAX_WORK or r.trusted else refuse(r, READ_SIZE)
 
 
-cdef bint decode(Reader* r, const Value* value, Text* out) noexcept nogil:
+cdef inline bint decode(Reader* r, const Value* value, Text* out) noexcept nogil:
     """Give the decoded bytes of a string; they lie in the record where nothing was escaped."""
-    cdef uint8_t* buffer
-    cdef size_t at, end, stop, n = 0, written
     out.data = value.data
     out.size = value.size
-    if not value.marks & VALUE_ESCAPED:
-        return True
+    return decode_escapes(r, value, out) if value.marks & VALUE_ESCAPED else True
+
+
+cdef bint decode_escapes(Reader* r, const Value* value, Text* out) noexcept nogil:
+    cdef uint8_t* buffer
+    cdef size_t at, end, stop, n = 0, written
     if not afford(r, value.size):
         return False
     buffer = take_bytes(r, value.size)

@@ -65,7 +65,7 @@ def test_golden_documents(preset: str) -> None:
 def test_mutations(preset: str) -> None:
     rng = random.Random(preset)
     fast = 0
-    for _ in range(4_000):
+    for _ in range(1_500):
         document = copy.deepcopy(rng.choice(DOCUMENTS[preset]))
         for _ in range(rng.choice((1, 1, 2, 4))):
             _mutate(rng, document)
@@ -76,7 +76,7 @@ def test_mutations(preset: str) -> None:
         if rng.random() < 0.2:
             value = mutated(rng, value)
         fast += check(value, READERS[preset])
-    assert fast > 400
+    assert fast > 150
 
 
 def _mutate(rng: random.Random, document: Any) -> None:
@@ -135,7 +135,7 @@ SOURCES = st.one_of(
 )
 
 
-@settings(max_examples=2_500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(
