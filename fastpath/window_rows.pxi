@@ -196,13 +196,18 @@ cdef void file_row(WindowTable* table, uint32_t place, int64_t due) noexcept nog
     heap_up(table, table.heap_places[place], Retirement(due, place))
 
 
-cdef void empty_row(WindowTable* table, uint32_t place) noexcept nogil:
-    """Give a row back, with its sets; its index slot is the caller's."""
-    cdef WindowRow* row = row_at(table, place)
+cdef void clear_row(WindowTable* table, WindowRow* row) noexcept nogil:
+    """Forget what a row counted and free its sets."""
     cdef size_t i
     for i in range(table.windows):
         clear_slot(table, &slots_of(row)[i])
     thaw(table, row)
+
+
+cdef void empty_row(WindowTable* table, uint32_t place) noexcept nogil:
+    """Give a row back, with its sets; its index slot is the caller's."""
+    cdef WindowRow* row = row_at(table, place)
+    clear_row(table, row)
     heap_remove(table, place)
     table.held -= 1
     row.taken = False

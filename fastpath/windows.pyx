@@ -446,9 +446,11 @@ cdef class AccountWindows:
     def __dealloc__(self):
         cdef WindowTable* table = &self.table
         cdef int slice_
-        cdef size_t i
+        cdef uint32_t i
+        for i in range(table.rows):
+            if row_at(table, i).taken:
+                clear_row(table, row_at(table, i))
         for slice_ in range(WINDOW_SLICES):
-            clear_part(table, &table.parts[slice_])
             free(table.parts[slice_].slots)
         for i in range(table.page_count):
             free(table.pages[i])
