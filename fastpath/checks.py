@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fastpath.distances import MAX_PDQ_RADIUS, MAX_SIMHASH_RADIUS
 from fastpath.errors import BuildError
 from fastpath.spec import (
     FLAGS,
@@ -47,6 +48,7 @@ def check_spec(spec: ScreenSpec) -> None:
     if not 1 <= spec.max_window_keys < 2**31:
         raise BuildError("window keys", f"1 to {2**31 - 1}", spec.max_window_keys)
     _check_names("list", _list_names(spec))
+    _check_radii(spec)
     _check_windows(spec)
     _check_gates(spec)
 
@@ -60,6 +62,14 @@ def _check_names(kind: str, names: list[str]) -> None:
 def _list_names(spec: ScreenSpec) -> list[str]:
     keyword = [held.name for held in spec.keyword_lists]
     return keyword + [held.name for held in spec.hash_lists]
+
+
+def _check_radii(spec: ScreenSpec) -> None:
+    greatest = {"simhash": MAX_SIMHASH_RADIUS, "pdq": MAX_PDQ_RADIUS}
+    for held in spec.hash_lists:
+        limit = greatest.get(held.kind, 0)
+        if not 0 <= held.radius <= limit:
+            raise BuildError(f"{held.kind} radius", f"0 to {limit}", held.radius, held.name)
 
 
 def _check_windows(spec: ScreenSpec) -> None:
@@ -80,10 +90,11 @@ def _check_gates(spec: ScreenSpec) -> None:
     if len(spec.gates) > MAX_GATES:
         raise BuildError("gates", MAX_GATES, len(spec.gates))
     lists = set(_list_names(spec))
+    hash_lists = {held.name for held in spec.hash_lists}
     windows = {window.name for window in spec.windows}
     for gate in spec.gates:
         for atom in _atoms(gate, 0):
-            _check_atom(atom, lists, windows)
+            _check_atom(atom, lists, hash_lists, windows)
 
 
 def _atoms(gate: Gate, depth: int) -> Iterable[Atom]:
@@ -97,8 +108,9 @@ def _atoms(gate: Gate, depth: int) -> Iterable[Atom]:
         yield from _atoms(part, depth + 1)
 
 
-def _check_atom(atom: Atom, lists: set[str], windows: set[str]) -> None:
-    known = {"match": lists, "window": windows, "flag": set(FLAGS)}.get(atom.column)
+def _check_atom(atom: Atom, lists: set[str], hash_lists: set[str], windows: set[str]) -> None:
+    columns = {"match": lists, "distance": hash_lists, "window": windows, "flag": set(FLAGS)}
+    known = columns.get(atom.column)
     if known is not None and atom.name not in known:
         raise BuildError(f"atom {atom.column}", ", ".join(sorted(known)), repr(atom.name))
     if atom.column in ("lang", "op"):

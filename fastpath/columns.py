@@ -28,7 +28,7 @@ class Sighting(NamedTuple):
     revision: int
     time: int  # origin time, ms
     text_digest: bytes  # 16 bytes, BLAKE2b-128 of the folded text
-    simhash: int  # 0 until near-duplicates are counted
+    simhash: int  # of the folded text; 0 where it has fewer than 20 grams
     partition: int  # origin coordinates
     offset: int
 

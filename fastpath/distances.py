@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from typing import NamedTuple
 
@@ -33,3 +34,12 @@ class NearFound(NamedTuple):
     entries: array[int]  # uint32, rising within a query
     distances: array[int]  # uint32
     capped: bytes  # per query: 1 where a bucket that it read had left entries out
+
+
+SIMHASH_ENTRY = f"16 hex digits that are not all 0, or a text of at least {MIN_GRAMS} grams"
+_SIMHASH = re.compile(r"[0-9A-Fa-f]{16}")
+
+
+def is_simhash(entry: str) -> bool:
+    """Say whether an entry of a SimHash list is the hash itself; no text of 16 letters has one."""
+    return _SIMHASH.fullmatch(entry) is not None

@@ -9,6 +9,7 @@ cdef enum:
     COLUMN_SCORE = 4
     COLUMN_LANG = 5
     COLUMN_OP = 6
+    COLUMN_DISTANCE = 7  # index: place among hash lists
 
     GATE_ATOM = 0  # push the outcome of atom `argument`
     GATE_AND = 1  # replace the top `argument` outcomes by whether all hold
@@ -45,6 +46,7 @@ cdef struct GateOp:
 
 cdef struct Columns_:  # what atoms may read of the post at hand
     const uint64_t* lists  # matches and hits per list
+    const uint64_t* distances  # per hash list
     const uint64_t* windows
     uint32_t flags
     int64_t[7] numbers  # by NUMBER_COLUMNS
@@ -97,6 +99,8 @@ cdef bint atom_holds(const AtomCode* atom, const Columns_* columns) noexcept nog
         return equal if atom.compare == COMPARE_EQ else not equal
     if atom.column == COLUMN_MATCH:
         whole = <int64_t>columns.lists[atom.index]
+    elif atom.column == COLUMN_DISTANCE:
+        whole = <int64_t>columns.distances[atom.index]
     elif atom.column == COLUMN_WINDOW:
         whole = <int64_t>columns.windows[atom.index]
     elif atom.column == COLUMN_FLAG:
@@ -181,6 +185,7 @@ cdef class GateProgram:
 
     cdef object fill_atoms(self, spec, list atoms):
         lists = [held.name for held in (*spec.keyword_lists, *spec.hash_lists)]
+        hash_lists = [held.name for held in spec.hash_lists]
         windows = [window.name for window in spec.windows]
         scores = list(dict.fromkeys([atom.name for atom in atoms if atom.column == "score"]))
         cdef uint32_t i
@@ -207,6 +212,9 @@ cdef class GateProgram:
             if atom.column == "match":
                 self.atoms[i].column = COLUMN_MATCH
                 self.atoms[i].index = lists.index(atom.name)
+            elif atom.column == "distance":
+                self.atoms[i].column = COLUMN_DISTANCE
+                self.atoms[i].index = hash_lists.index(atom.name)
             elif atom.column == "window":
                 self.atoms[i].column = COLUMN_WINDOW
                 self.atoms[i].index = windows.index(atom.name)

@@ -56,6 +56,9 @@ cdef void blake2b(
     const uint8_t* data, size_t size,
 ) noexcept nogil
 
+# Read `size` bytes from 2 * size lower-case hex digits.
+cdef void hex_bytes(uint8_t* out, const uint8_t* digits, size_t size) noexcept nogil
+
 cdef const HashSlot* find_hash(const HashTable* table, Sip128 key) noexcept nogil
 
 # The next http(s) URL at or after *pos; false where there is none. *pos moves past it.

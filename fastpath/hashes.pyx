@@ -22,6 +22,13 @@ include "digests.pxi"
 include "urls.pxi"
 
 
+cdef void hex_bytes(uint8_t* out, const uint8_t* digits, size_t size) noexcept nogil:
+    """Read bytes from lower-case hex digits, which the caller has checked."""
+    cdef size_t i
+    for i in range(size):
+        out[i] = <uint8_t>(16 * hex_value(digits[2 * i]) + hex_value(digits[2 * i + 1]))
+
+
 # --- Exact lists ---------------------------------------------------------------------------------
 
 cdef const HashSlot* find_hash(const HashTable* table, Sip128 key) noexcept nogil:

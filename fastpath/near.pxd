@@ -45,28 +45,28 @@ cdef struct Run:  # one bucket of a query
     uint32_t size
 
 
+cdef struct NearTable:
+    WordIndex index  # of PDQ: empty up to distances.BRUTE_PDQS entries
+    uint64_t* hashes  # of the entries in `index`; of SimHash the pending ones behind them
+    uint64_t* blocks  # PDQ: the other entries, in blocks of eight (hamming.h)
+    uint32_t block_room
+    uint32_t blocked  # entries in `blocks`
+    uint32_t radius
+    uint32_t pending
+
+
+# Fill in the hits of a batch, by query, then entry; 0, or -1 without memory.
+cdef int find_simhashes(
+    const NearTable* table, const uint64_t* queries, size_t count, NearHits* out
+) noexcept nogil
+cdef int find_pdqs(  # four words each, as their bytes lie in memory
+    const NearTable* table, const uint64_t* queries, size_t count, NearHits* out
+) noexcept nogil
+
+
 cdef class SimHashIndex:
-    cdef WordIndex index
-    cdef uint64_t* hashes  # by entry, the pending ones at the end
-    cdef readonly uint32_t radius
-    cdef readonly uint32_t pending
-    cdef int build(self, const uint64_t* hashes, uint32_t count) noexcept nogil
-    cdef int find(self, const uint64_t* queries, size_t count, NearHits* out) noexcept nogil
-    cdef bint scan(self, uint64_t query, uint32_t number, NearHits* out) noexcept nogil
+    cdef NearTable table
 
 
 cdef class PdqIndex:
-    cdef WordIndex index  # empty up to distances.BRUTE_PDQS entries
-    cdef uint64_t* hashes  # of the entries in `index`, four words each
-    cdef uint64_t* blocks  # of the others, in blocks of eight (hamming.h)
-    cdef uint32_t block_room
-    cdef uint32_t blocked  # entries in `blocks`
-    cdef readonly uint32_t radius
-    cdef readonly uint32_t pending
-    cdef int build(self, const uint8_t* hashes, uint32_t count) noexcept nogil
-    cdef bint append(self, const uint8_t* hashes, uint32_t count) noexcept nogil
-    cdef void copy(self, uint8_t* out, uint32_t blocked) noexcept nogil
-    cdef int find(self, const uint64_t* queries, size_t count, NearHits* out) noexcept nogil
-    cdef bint scan(
-        self, const uint64_t* queries, size_t first, size_t count, NearHits* out
-    ) noexcept nogil
+    cdef NearTable table

@@ -392,6 +392,52 @@ cdef bint search_words(
 
 # --- SimHash -------------------------------------------------------------------------------------
 
+cdef int build_simhashes(NearTable* table, const uint64_t* hashes, uint32_t count) noexcept nogil:
+    table.hashes = <uint64_t*>pages_alloc(<size_t>count + PENDING_SIMHASH, 8)
+    if table.hashes == NULL:
+        return -1
+    if count > 0:
+        memcpy(table.hashes, hashes, <size_t>count * 8)
+    return build_words(
+        &table.index, table.hashes, SIMHASH_WORDS, count, table.radius, RUN_SIMHASH
+    )
+
+
+cdef bint scan_simhashes(
+    const NearTable* table, uint64_t query, uint32_t number, NearHits* out
+) noexcept nogil:
+    """Compare one query with the pending entries; false without memory."""
+    cdef uint32_t* places = <uint32_t*>out.scratch
+    cdef const uint64_t* added = table.hashes + table.index.count
+    cdef uint32_t i, near = near64(
+        LEVEL, added, table.pending, query, <int>table.radius, places
+    )
+    for i in range(near):
+        if not add_hit(
+            out, number, table.index.count + places[i],
+            distance_words(LEVEL, &query, added + places[i], 1),
+        ):
+            return False
+    return True
+
+
+cdef int find_simhashes(
+    const NearTable* table, const uint64_t* queries, size_t count, NearHits* out
+) noexcept nogil:
+    """Fill in the hits of all queries; 0, or -1 without memory."""
+    cdef size_t i
+    if not open_hits(out, count):
+        return -1
+    if table.index.count > 0 and not search_words(&table.index, queries, count, out):
+        return -1
+    if table.pending > 0:
+        for i in range(count):
+            if not scan_simhashes(table, queries[i], <uint32_t>i, out):
+                return -1
+    sort_hits(out)
+    return 0
+
+
 cdef class SimHashIndex:
     """Find SimHashes within a radius of 0 to 7 bits among up to 16 million entries.
 
@@ -407,43 +453,35 @@ cdef class SimHashIndex:
             raise BuildError("simhash radius", f"0 to {distances.MAX_SIMHASH_RADIUS}", radius)
         if count > distances.MAX_SIMHASHES:
             raise BuildError("simhash entries", distances.MAX_SIMHASHES, count)
-        self.radius = <uint32_t>radius
+        self.table.radius = <uint32_t>radius
         with nogil:
-            failed = self.build(&hashes[0] if count > 0 else NULL, <uint32_t>count)
+            failed = build_simhashes(
+                &self.table, &hashes[0] if count > 0 else NULL, <uint32_t>count
+            )
         if failed != 0:
             raise MemoryError
         # The pigeonhole condition: too few bits differ to make every word unlike.
-        assert self.radius < SIMHASH_WORDS * (self.index.flips + 1)
+        assert self.table.radius < SIMHASH_WORDS * (self.table.index.flips + 1)
 
     def __dealloc__(self):
-        free_words(&self.index)
-        free(self.hashes)
-
-    cdef int build(self, const uint64_t* hashes, uint32_t count) noexcept nogil:
-        self.hashes = <uint64_t*>pages_alloc(<size_t>count + PENDING_SIMHASH, 8)
-        if self.hashes == NULL:
-            return -1
-        if count > 0:
-            memcpy(self.hashes, hashes, <size_t>count * 8)
-        return build_words(
-            &self.index, self.hashes, SIMHASH_WORDS, count, self.radius, RUN_SIMHASH
-        )
+        free_table(&self.table)
 
     def add(self, const uint64_t[::1] hashes not None):
         """Add entries behind the others; raises BuildError where they must be merged first."""
+        cdef NearTable* table = &self.table
         cdef size_t count = <size_t>hashes.shape[0]
-        if count > <size_t>(PENDING_SIMHASH - self.pending):
-            raise BuildError("pending simhashes", PENDING_SIMHASH, self.pending + count)
+        if count > <size_t>(PENDING_SIMHASH - table.pending):
+            raise BuildError("pending simhashes", PENDING_SIMHASH, table.pending + count)
         if count > 0:
-            memcpy(self.hashes + self.index.count + self.pending, &hashes[0], count * 8)
-        self.pending += <uint32_t>count
+            memcpy(table.hashes + table.index.count + table.pending, &hashes[0], count * 8)
+        table.pending += <uint32_t>count
 
     def merged(self):
         """Return an index of all entries, pending ones included; meant for another thread."""
-        cdef uint32_t count = self.index.count + self.pending
+        cdef uint32_t count = self.table.index.count + self.table.pending
         if count == 0:
-            return SimHashIndex(array("Q"), self.radius)
-        return SimHashIndex(<uint64_t[:count]>self.hashes, self.radius)
+            return SimHashIndex(array("Q"), self.table.radius)
+        return SimHashIndex(<uint64_t[:count]>self.table.hashes, self.table.radius)
 
     def query(self, const uint64_t[::1] hashes not None):
         """Return NearFound for a batch of hashes; releases the GIL."""
@@ -453,66 +491,145 @@ cdef class SimHashIndex:
         memset(&found, 0, sizeof(NearHits))
         try:
             with nogil:
-                failed = self.find(&hashes[0] if count > 0 else NULL, count, &found)
+                failed = find_simhashes(
+                    &self.table, &hashes[0] if count > 0 else NULL, count, &found
+                )
             if failed != 0:
                 raise MemoryError
             return hits_of(&found, count)
         finally:
             free_hits(&found)
 
-    cdef int find(self, const uint64_t* queries, size_t count, NearHits* out) noexcept nogil:
-        """Fill in the hits of all queries, by query, then entry; 0, or -1 without memory."""
-        cdef size_t i
-        if not open_hits(out, count):
-            return -1
-        if self.index.count > 0 and not search_words(&self.index, queries, count, out):
-            return -1
-        if self.pending > 0:
-            for i in range(count):
-                if not self.scan(queries[i], <uint32_t>i, out):
-                    return -1
-        sort_hits(out)
-        return 0
-
-    cdef bint scan(self, uint64_t query, uint32_t number, NearHits* out) noexcept nogil:
-        """Compare one query with the pending entries; false without memory."""
-        cdef uint32_t* places = <uint32_t*>out.scratch
-        cdef const uint64_t* added = self.hashes + self.index.count
-        cdef uint32_t i, near = near64(
-            LEVEL, added, self.pending, query, <int>self.radius, places
-        )
-        for i in range(near):
-            if not add_hit(
-                out, number, self.index.count + places[i],
-                distance_words(LEVEL, &query, added + places[i], 1),
-            ):
-                return False
-        return True
-
     def __len__(self):
-        return self.index.count + self.pending
+        return self.table.index.count + self.table.pending
+
+    @property
+    def radius(self):
+        """Return the greatest distance of a hit."""
+        return self.table.radius
+
+    @property
+    def pending(self):
+        """Return the entries added since the index was built."""
+        return self.table.pending
 
     @property
     def longest_run(self):
         """Return the entries of the fullest bucket before its cap."""
-        return self.index.longest_run
+        return self.table.index.longest_run
 
     @property
     def capped_runs(self):
         """Return the buckets that leave entries out."""
-        return self.index.capped_runs
+        return self.table.index.capped_runs
 
     @property
     def memory_bytes(self):
         """Return the bytes held."""
-        return words_bytes(&self.index) + 8 * (self.index.count + PENDING_SIMHASH)
+        return words_bytes(&self.table.index) + 8 * (self.table.index.count + PENDING_SIMHASH)
 
 
 cdef object words_bytes(const WordIndex* index):
     return index.words * (4 * ROW + 6 * index.count)
 
 
+cdef void free_table(NearTable* table) noexcept nogil:
+    free_words(&table.index)
+    free(table.hashes)
+    free(table.blocks)
+
+
 # --- PDQ -----------------------------------------------------------------------------------------
+
+cdef int build_pdqs(NearTable* table, const uint8_t* hashes, uint32_t count) noexcept nogil:
+    if count <= BRUTE:
+        return 0 if append_pdqs(table, hashes, count) else -1
+    table.hashes = <uint64_t*>pages_alloc(count, PDQ_BYTES)
+    if table.hashes == NULL:
+        return -1
+    memcpy(table.hashes, hashes, <size_t>count * PDQ_BYTES)
+    return build_words(&table.index, table.hashes, PDQ_WORDS, count, table.radius, RUN_PDQ)
+
+
+cdef bint append_pdqs(NearTable* table, const uint8_t* hashes, uint32_t count) noexcept nogil:
+    """Put entries into the blocks that are searched one by one; false without memory."""
+    cdef uint32_t room = (table.blocked + count + 7) & ~<uint32_t>7, i, word, place
+    cdef void* grown
+    if room > table.block_room:
+        grown = realloc(table.blocks, <size_t>room * PDQ_BYTES)
+        if grown == NULL:
+            return False
+        table.blocks = <uint64_t*>grown
+        memset(
+            table.blocks + 4 * <size_t>table.block_room, 0,
+            <size_t>(room - table.block_room) * PDQ_BYTES,
+        )
+        table.block_room = room
+    for i in range(count):
+        place = table.blocked + i
+        for word in range(4):
+            memcpy(
+                table.blocks + 4 * <size_t>(place & ~<uint32_t>7) + 8 * word + (place & 7),
+                hashes + PDQ_BYTES * <size_t>i + 8 * word, 8,
+            )
+    table.blocked += count
+    return True
+
+
+cdef void copy_pdqs(const NearTable* table, uint8_t* out, uint32_t blocked) noexcept nogil:
+    """Write all entries one after another, of those in blocks the first `blocked`."""
+    cdef size_t i, word, place = table.index.count
+    if place > 0:
+        memcpy(out, table.hashes, place * PDQ_BYTES)
+    for i in range(blocked):
+        for word in range(4):
+            memcpy(
+                out + (place + i) * PDQ_BYTES + 8 * word,
+                table.blocks + 4 * (i & ~<size_t>7) + 8 * word + (i & 7), 8,
+            )
+
+
+cdef bint scan_pdqs(
+    const NearTable* table, const uint64_t* queries, size_t first, size_t count, NearHits* out
+) noexcept nogil:
+    """Compare up to eight queries with all entries in blocks; false without memory."""
+    cdef uint32_t at = 0, found, i, query, place, word, distance
+    cdef const uint64_t* block
+    while at < table.blocked:
+        found = scan256(
+            LEVEL, table.blocks, table.blocked, queries, <uint32_t>count, <int>table.radius,
+            &at, out.scratch, SCAN_ROOM,
+        )
+        for i in range(found):
+            query = <uint32_t>(out.scratch[i] >> 32)
+            place = <uint32_t>out.scratch[i]
+            block = table.blocks + 4 * <size_t>(place & ~<uint32_t>7) + (place & 7)
+            distance = 0
+            for word in range(4):
+                distance += distance_words(
+                    LEVEL, block + 8 * word, queries + 4 * query + word, 1
+                )
+            if not add_hit(out, <uint32_t>first + query, table.index.count + place, distance):
+                return False
+    return True
+
+
+cdef int find_pdqs(
+    const NearTable* table, const uint64_t* queries, size_t count, NearHits* out
+) noexcept nogil:
+    """Fill in the hits of all queries; 0, or -1 without memory."""
+    cdef size_t at = 0
+    if not open_hits(out, count):
+        return -1
+    if table.index.count > 0 and not search_words(&table.index, queries, count, out):
+        return -1
+    while at < count and table.blocked > 0:
+        if not scan_pdqs(table, queries + 4 * at, at, min(<size_t>PASS, count - at), out):
+            return -1
+        at += PASS
+    sort_hits(out)
+    return 0
+
 
 cdef class PdqIndex:
     """Find PDQ hashes within a radius of 0 to 31 bits among up to 16 million entries.
@@ -531,90 +648,46 @@ cdef class PdqIndex:
             raise BuildError("bytes of pdq hashes", "32 each", hashes.shape[0])
         if count > distances.MAX_PDQS:
             raise BuildError("pdq entries", distances.MAX_PDQS, count)
-        self.radius = <uint32_t>radius
+        self.table.radius = <uint32_t>radius
         with nogil:
-            failed = self.build(&hashes[0] if count > 0 else NULL, <uint32_t>count)
+            failed = build_pdqs(&self.table, &hashes[0] if count > 0 else NULL, <uint32_t>count)
         if failed != 0:
             raise MemoryError
         # The pigeonhole condition: too few bits differ to make every word unlike.
-        assert self.index.count == 0 or self.radius < PDQ_WORDS * (self.index.flips + 1)
-
-    def __dealloc__(self):
-        free_words(&self.index)
-        free(self.hashes)
-        free(self.blocks)
-
-    cdef int build(self, const uint8_t* hashes, uint32_t count) noexcept nogil:
-        if count <= BRUTE:
-            return 0 if self.append(hashes, count) else -1
-        self.hashes = <uint64_t*>pages_alloc(count, PDQ_BYTES)
-        if self.hashes == NULL:
-            return -1
-        memcpy(self.hashes, hashes, <size_t>count * PDQ_BYTES)
-        return build_words(
-            &self.index, self.hashes, PDQ_WORDS, count, self.radius, RUN_PDQ
+        assert self.table.index.count == 0 or self.table.radius < PDQ_WORDS * (
+            self.table.index.flips + 1
         )
 
-    cdef bint append(self, const uint8_t* hashes, uint32_t count) noexcept nogil:
-        """Put entries into the blocks that are searched one by one; false without memory."""
-        cdef uint32_t room = (self.blocked + count + 7) & ~<uint32_t>7, i, word, place
-        cdef void* grown
-        if room > self.block_room:
-            grown = realloc(self.blocks, <size_t>room * PDQ_BYTES)
-            if grown == NULL:
-                return False
-            self.blocks = <uint64_t*>grown
-            memset(
-                self.blocks + 4 * <size_t>self.block_room, 0,
-                <size_t>(room - self.block_room) * PDQ_BYTES,
-            )
-            self.block_room = room
-        for i in range(count):
-            place = self.blocked + i
-            for word in range(4):
-                memcpy(
-                    self.blocks + 4 * <size_t>(place & ~<uint32_t>7) + 8 * word + (place & 7),
-                    hashes + PDQ_BYTES * <size_t>i + 8 * word, 8,
-                )
-        self.blocked += count
-        return True
+    def __dealloc__(self):
+        free_table(&self.table)
 
     def add(self, const uint8_t[::1] hashes not None):
         """Add entries behind the others; raises BuildError where they must be merged first."""
+        cdef NearTable* table = &self.table
         cdef size_t count = <size_t>hashes.shape[0] // PDQ_BYTES
         if hashes.shape[0] % PDQ_BYTES:
             raise BuildError("bytes of pdq hashes", "32 each", hashes.shape[0])
-        if count > <size_t>(PENDING_PDQ - self.pending):
-            raise BuildError("pending pdq hashes", PENDING_PDQ, self.pending + count)
-        if count > 0 and not self.append(&hashes[0], <uint32_t>count):
+        if count > <size_t>(PENDING_PDQ - table.pending):
+            raise BuildError("pending pdq hashes", PENDING_PDQ, table.pending + count)
+        if count > 0 and not append_pdqs(table, &hashes[0], <uint32_t>count):
             raise MemoryError
-        self.pending += <uint32_t>count
+        table.pending += <uint32_t>count
 
     def merged(self):
         """Return an index of all entries, pending ones included; meant for another thread."""
         cdef size_t count = len(self)
+        cdef uint32_t blocked = <uint32_t>count - self.table.index.count
         cdef uint8_t* memory = <uint8_t*>pages_alloc(count + 1, PDQ_BYTES)
         if memory == NULL:
             raise MemoryError
         try:
             if count == 0:
-                return PdqIndex(b"", self.radius)
+                return PdqIndex(b"", self.table.radius)
             with nogil:
-                self.copy(memory, <uint32_t>(count - self.index.count))
-            return PdqIndex(<uint8_t[:count * PDQ_BYTES]>memory, self.radius)
+                copy_pdqs(&self.table, memory, blocked)
+            return PdqIndex(<uint8_t[:count * PDQ_BYTES]>memory, self.table.radius)
         finally:
             free(memory)
-
-    cdef void copy(self, uint8_t* out, uint32_t blocked) noexcept nogil:
-        cdef size_t i, word, place = self.index.count
-        if place > 0:
-            memcpy(out, self.hashes, place * PDQ_BYTES)
-        for i in range(blocked):
-            for word in range(4):
-                memcpy(
-                    out + (place + i) * PDQ_BYTES + 8 * word,
-                    self.blocks + 4 * (i & ~<size_t>7) + 8 * word + (i & 7), 8,
-                )
 
     def query(self, const uint8_t[::1] hashes not None):
         """Return NearFound for a batch of hashes, 32 bytes each; releases the GIL."""
@@ -632,7 +705,7 @@ cdef class PdqIndex:
             if count > 0:
                 memcpy(queries, &hashes[0], count * PDQ_BYTES)
             with nogil:
-                failed = self.find(queries, count, &found)
+                failed = find_pdqs(&self.table, queries, count, &found)
             if failed != 0:
                 raise MemoryError
             return hits_of(&found, count)
@@ -640,60 +713,31 @@ cdef class PdqIndex:
             free(queries)
             free_hits(&found)
 
-    cdef int find(self, const uint64_t* queries, size_t count, NearHits* out) noexcept nogil:
-        """Fill in the hits of all queries, by query, then entry; 0, or -1 without memory."""
-        cdef size_t at = 0
-        if not open_hits(out, count):
-            return -1
-        if self.index.count > 0 and not search_words(&self.index, queries, count, out):
-            return -1
-        while at < count and self.blocked > 0:
-            if not self.scan(queries + 4 * at, at, min(<size_t>PASS, count - at), out):
-                return -1
-            at += PASS
-        sort_hits(out)
-        return 0
-
-    cdef bint scan(
-        self, const uint64_t* queries, size_t first, size_t count, NearHits* out
-    ) noexcept nogil:
-        """Compare up to eight queries with all entries in blocks; false without memory."""
-        cdef uint32_t at = 0, found, i, query, place, word, distance
-        cdef const uint64_t* block
-        while at < self.blocked:
-            found = scan256(
-                LEVEL, self.blocks, self.blocked, queries, <uint32_t>count, <int>self.radius,
-                &at, out.scratch, SCAN_ROOM,
-            )
-            for i in range(found):
-                query = <uint32_t>(out.scratch[i] >> 32)
-                place = <uint32_t>out.scratch[i]
-                block = self.blocks + 4 * <size_t>(place & ~<uint32_t>7) + (place & 7)
-                distance = 0
-                for word in range(4):
-                    distance += <uint32_t>__builtin_popcountll(
-                        block[8 * word] ^ queries[4 * query + word]
-                    )
-                if not add_hit(
-                    out, <uint32_t>first + query, self.index.count + place, distance
-                ):
-                    return False
-        return True
-
     def __len__(self):
-        return self.index.count + self.blocked
+        return self.table.index.count + self.table.blocked
+
+    @property
+    def radius(self):
+        """Return the greatest distance of a hit."""
+        return self.table.radius
+
+    @property
+    def pending(self):
+        """Return the entries added since the index was built."""
+        return self.table.pending
 
     @property
     def longest_run(self):
         """Return the entries of the fullest bucket before its cap; 0 without an index."""
-        return self.index.longest_run
+        return self.table.index.longest_run
 
     @property
     def capped_runs(self):
         """Return the buckets that leave entries out."""
-        return self.index.capped_runs
+        return self.table.index.capped_runs
 
     @property
     def memory_bytes(self):
         """Return the bytes held."""
-        return words_bytes(&self.index) + PDQ_BYTES * (self.index.count + self.block_room)
+        held = PDQ_BYTES * (self.table.index.count + self.table.block_room)
+        return held + (words_bytes(&self.table.index) if self.table.index.count > 0 else 0)

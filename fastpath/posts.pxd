@@ -36,6 +36,7 @@ cdef struct MediumDigests:  # lower-case hex, size 0 where absent
     Text sha256
     Text md5
     Text pdq
+    int64_t pdq_quality  # 0 to 100, -1 where unknown
 
 
 cdef struct ScoreNames:  # the scores that gates read

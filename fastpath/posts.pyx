@@ -230,8 +230,8 @@ cdef bint read_medium(
     cdef const Program* program = r.program
     cdef const Target* target
     cdef Sink sink
-    cdef int64_t quality
     cdef uint32_t i, t
+    out.pdq_quality = -1
     for t in range(program.target_count):
         target = &program.targets[t]
         if target.code < TO_SHA256 or target.code > TO_PDQ_QUALITY:
@@ -252,7 +252,7 @@ cdef bint read_medium(
         elif target.code == TO_PDQ:
             set_digest(r, &sink.found, 64, &out.pdq)
         else:
-            set_whole(r, &sink.found, 100, &quality)
+            set_whole(r, &sink.found, 100, &out.pdq_quality)
     return r.failed == READ_OK
 
 

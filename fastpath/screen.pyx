@@ -6,6 +6,8 @@ ends. Per chunk: all records are read without the GIL, what the strict reader le
 slow_path with it, then everything else runs without it, and only flagged records become rows.
 """
 
+from array import array
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stddef cimport size_t
@@ -15,16 +17,20 @@ from libc.string cimport memcmp, memcpy, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_reset
 from fastpath.hashes cimport (
-    KIND_DOMAIN, KIND_MD5, KIND_PHRASE, KIND_SHA256, KIND_URL, ExactLists, HashPair, HashSlot,
+    KIND_DOMAIN, KIND_MD5, KIND_PHRASE, KIND_SHA256, KIND_URL, ExactLists, HashSlot,
     HashTable, Sip128, SipKey, TextSpan, UrlView, blake2b, canonical_url, find_hash, next_url,
-    sip_key, siphash128, store_sip,
+    hex_bytes, sip_key, siphash128, store_sip,
 )
 from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, make_lanes, scan
+from fastpath.near cimport (
+    NearHit, NearHits, NearTable, PdqIndex, SimHashIndex, find_pdqs, find_simhashes, free_hits,
+)
 from fastpath.posts cimport (
     OP_DELETE, POST_MEDIA, POST_URLS, READ_NO_MEMORY, READ_OK, READ_SIZE, READ_SYNTAX,
     SLOW_CAUSE_COUNT, MediumDigests, Post, PostReader, ScoreNames, Text,
 )
 from fastpath.records cimport BatchView, PackedEntry, RecordRef, SightingPacker
+from fastpath.simhash cimport simhash_lane
 from fastpath.text cimport (
     LANE_FOLDED, ByteSpan, Lane, Normalised, count_code_points, normalise, trim,
 )
@@ -35,15 +41,20 @@ from fastpath.windows cimport (
 
 from fastpath.checks import check_spec, counter_names
 from fastpath.columns import Columns
+from fastpath.distances import SIMHASH_ENTRY, is_simhash
+from fastpath.errors import BuildError
 from fastpath.field_maps import load_field_map
 from fastpath.rfc3339 import MAX_TIME_MS
+from fastpath.simhash import simhash_of
 from fastpath.slow_path import LazyPost, Rejected, canonicalize
 from fastpath.spec import (
     CLOCK_SKEW_MS,
     FINGERPRINT_TYPES,
     FLAGS,
     LANES,
+    MAX_HITS,
     MAX_RECORD_BYTES,
+    NO_DISTANCE,
     REJECT_REASONS,
     HashHit,
     Match,
@@ -60,6 +71,7 @@ cdef enum:
     KEEP_BYTES = 8388608  # of the arena between chunks
     RECORD_BYTES = 262144  # MAX_RECORD_BYTES
     SKEW = 300000  # CLOCK_SKEW_MS
+    FARTHEST = 1000  # NO_DISTANCE
     DAY_MS = 86400000
     AHEAD = 4  # posts whose windows are fetched into the cache ahead of the one at hand
     TARGET_TAG = 6  # first byte hashed: 0 account, 1 to 5 fingerprints, 6 reply or repost target
@@ -95,8 +107,16 @@ cdef enum:
 
 cdef int64_t MAX_TIME = 253402300799999
 
-if (MAX_TIME_MS, CLOCK_SKEW_MS, MAX_RECORD_BYTES) != (MAX_TIME, SKEW, RECORD_BYTES):
+if (MAX_TIME_MS, CLOCK_SKEW_MS, MAX_RECORD_BYTES, NO_DISTANCE) != (
+    MAX_TIME, SKEW, RECORD_BYTES, FARTHEST
+):
     raise ImportError("fastpath.screen was compiled with other limits than fastpath.spec has")
+
+
+cdef struct HashHit_:
+    uint32_t list  # among the hash lists
+    uint32_t entry
+    uint32_t distance
 
 
 cdef struct Found:  # what the screen found in one record of a chunk
@@ -110,8 +130,12 @@ cdef struct Found:  # what the screen found in one record of a chunk
     uint64_t* gates  # bitset, NULL without gates
     uint64_t* windows
     uint64_t* lists  # matches and hits per list
-    HashPair* hits  # by list, then entry
+    uint64_t* distances  # per hash list: its nearest hit
+    HashHit_* hits  # by list, then entry
     uint32_t hit_count
+    HashHit_* near  # hits by distance alone, to be joined with the others
+    size_t near_count
+    uint64_t simhash  # 0 where the text is too short
     uint32_t place  # among the chunk's texts
     Lane* folded
     Sip128* urls  # identities of the distinct canonical URLs, as fingerprints
@@ -120,8 +144,8 @@ cdef struct Found:  # what the screen found in one record of a chunk
 
 
 cdef int by_list_and_entry(const void* a, const void* b) noexcept nogil:
-    cdef const HashPair* first = <const HashPair*>a
-    cdef const HashPair* second = <const HashPair*>b
+    cdef const HashHit_* first = <const HashHit_*>a
+    cdef const HashHit_* second = <const HashHit_*>b
     if first.list != second.list:
         return -1 if first.list < second.list else 1
     if first.entry != second.entry:
@@ -131,6 +155,9 @@ cdef int by_list_and_entry(const void* a, const void* b) noexcept nogil:
 
 cdef str text_of(const Text* text):
     return PyUnicode_DecodeUTF8(<const char*>text.data, <Py_ssize_t>text.size, NULL)
+
+
+include "near_lists.pxi"
 
 
 cdef class ScreenState:
@@ -170,6 +197,8 @@ cdef class Screen:
     cdef Keywords keywords
     cdef Scanner scanner
     cdef ExactLists lists
+    cdef NearLists near
+    cdef uint32_t hash_lists
     cdef GateProgram gates
     cdef SightingPacker packer
     cdef Arena arena
@@ -187,7 +216,7 @@ cdef class Screen:
     cdef Found* found
     cdef PostText* texts
     cdef PostMatches* matches
-    cdef HashPair* hits
+    cdef HashHit_* hits  # of the post at hand
     cdef size_t hit_room
     cdef size_t hit_count
 
@@ -210,6 +239,8 @@ cdef class Screen:
         self.lists = ExactLists(
             spec.hash_lists, PyBytes_FromStringAndSize(<const char*>identity, 16)
         )
+        self.near = NearLists(spec.hash_lists)
+        self.hash_lists = <uint32_t>len(spec.hash_lists)
         phrases = [trim_text(fold_text(phrase)).encode() for phrase in spec.exempt_phrases]
         self.lists.build(KIND_PHRASE, {phrase: [(0, 0)] for phrase in phrases if phrase})
         self.gates = GateProgram(spec)
@@ -387,11 +418,17 @@ cdef class Screen:
                 ) != 0:
                     return READ_NO_MEMORY
                 self.found[i].folded = &self.texts[texts].lanes[LANE_FOLDED]
+                if simhash_lane(
+                    &self.arena.bump, self.found[i].folded, &self.found[i].simhash
+                ) != 0:
+                    return READ_NO_MEMORY
                 texts += 1
         if scan(
             &self.keywords.table, &self.scanner.state, &self.arena.bump, self.texts, texts,
             self.matches,
         ) != 0:
+            return READ_NO_MEMORY
+        if self.near.look_up(&self.arena.bump, self.posts, self.found, count) != READ_OK:
             return READ_NO_MEMORY
         for i in range(count):
             if i + AHEAD < count and self.found[i + AHEAD].status == STATUS_POST:
@@ -410,6 +447,9 @@ cdef class Screen:
 
     cdef void accept(self, const RecordRef* ref, const Post* post, Found* found) noexcept nogil:
         """Set a record's origin time, and refuse it where key or time are not as due."""
+        found.flags = FLAG_DUPLICATE_KEY if found.duplicate_key else 0
+        found.near = NULL
+        found.near_count = 0
         found.time = ref.time
         if found.time < 0:
             found.time = 0
@@ -436,14 +476,16 @@ cdef class Screen:
         cdef Bump* bump = &self.arena.bump
         cdef const PostMatches* matches = &self.matches[found.place]
         cdef uint32_t i
-        found.flags = FLAG_DUPLICATE_KEY if found.duplicate_key else 0
         found.lists = <uint64_t*>bump_alloc(bump, (self.all_lists + 1) * sizeof(uint64_t))
         found.windows = <uint64_t*>bump_alloc(
             bump, (windows.table.specified + 1) * sizeof(uint64_t)
         )
-        if found.lists == NULL or found.windows == NULL:
+        found.distances = <uint64_t*>bump_alloc(bump, (self.hash_lists + 1) * sizeof(uint64_t))
+        if found.lists == NULL or found.windows == NULL or found.distances == NULL:
             return READ_NO_MEMORY
         memset(found.lists, 0, self.all_lists * sizeof(uint64_t))
+        for i in range(self.hash_lists):
+            found.distances[i] = FARTHEST
         blake2b(found.digest, 16, NULL, 0, found.folded.data, found.folded.size)
         self.hit_count = 0
         if self.read_urls(post, found) != READ_OK or self.read_media(post, found) != READ_OK:
@@ -546,44 +588,59 @@ cdef class Screen:
         cdef const HashTable* table = &self.lists.tables[kind]
         cdef const HashSlot* slot
         cdef uint32_t i
-        cdef size_t room
-        cdef void* grown
         if table.keys == 0 or size == 0:
             return True
         slot = find_hash(table, siphash128(&self.key, <uint8_t>(0x10 + kind), data, size))
         if slot == NULL:
             return True
-        if slot.count > self.hit_room - self.hit_count:
-            room = 2 * self.hit_room + slot.count
-            grown = realloc(self.hits, room * sizeof(HashPair))
+        if not self.reserve_hits(slot.count):
+            return False
+        for i in range(slot.count):
+            self.hits[self.hit_count].list = table.pairs[slot.first + i].list
+            self.hits[self.hit_count].entry = table.pairs[slot.first + i].entry
+            self.hits[self.hit_count].distance = 0
+            self.hit_count += 1
+        return True
+
+    cdef bint reserve_hits(self, size_t more) noexcept nogil:
+        """Make room for more hits of the post at hand; false when memory ran out."""
+        cdef size_t room
+        cdef void* grown
+        if more > self.hit_room - self.hit_count:
+            room = 2 * self.hit_room + more
+            grown = realloc(self.hits, room * sizeof(HashHit_))
             if grown == NULL:
                 return False
-            self.hits = <HashPair*>grown
+            self.hits = <HashHit_*>grown
             self.hit_room = room
-        for i in range(slot.count):
-            self.hits[self.hit_count] = table.pairs[slot.first + i]
-            self.hit_count += 1
         return True
 
     cdef int keep_hits(self, Found* found) noexcept nogil:
         """Order the hits of a post, leave out repeats, and count them by list."""
         cdef size_t i
-        cdef HashPair* pair
+        cdef HashHit_* hit
         found.hit_count = 0
         found.hits = NULL
+        if not self.reserve_hits(found.near_count):
+            return READ_NO_MEMORY
+        if found.near_count > 0:
+            memcpy(self.hits + self.hit_count, found.near, found.near_count * sizeof(HashHit_))
+            self.hit_count += found.near_count
         if self.hit_count == 0:
             return READ_OK
-        qsort(self.hits, self.hit_count, sizeof(HashPair), by_list_and_entry)
-        found.hits = <HashPair*>bump_alloc(&self.arena.bump, self.hit_count * sizeof(HashPair))
+        qsort(self.hits, self.hit_count, sizeof(HashHit_), by_list_and_entry)
+        found.hits = <HashHit_*>bump_alloc(&self.arena.bump, self.hit_count * sizeof(HashHit_))
         if found.hits == NULL:
             return READ_NO_MEMORY
         for i in range(self.hit_count):
-            pair = &self.hits[i]
-            if i > 0 and by_list_and_entry(pair, &self.hits[i - 1]) == 0:
+            hit = &self.hits[i]
+            if i > 0 and by_list_and_entry(hit, &self.hits[i - 1]) == 0:
                 continue
-            found.hits[found.hit_count] = pair[0]
+            found.hits[found.hit_count] = hit[0]
             found.hit_count += 1
-            found.lists[self.keyword_lists + pair.list] += 1
+            found.lists[self.keyword_lists + hit.list] += 1
+            if hit.distance < found.distances[hit.list]:
+                found.distances[hit.list] = hit.distance
         return READ_OK
 
     cdef void count_windows(
@@ -631,6 +688,7 @@ cdef class Screen:
             return READ_NO_MEMORY
         memset(found.gates, 0, self.gate_words * 8)
         columns.lists = found.lists
+        columns.distances = found.distances
         columns.windows = found.windows
         columns.flags = found.flags
         columns.numbers[0] = -1
@@ -663,7 +721,7 @@ cdef class Screen:
         cdef Sip128[16] media
         cdef uint32_t i, j, count = 0
         entry.text_digest = found.digest
-        entry.simhash = 0
+        entry.simhash = found.simhash
         entry.time = found.time
         entry.account_created_at = post.account_created_at
         entry.partition = partition
@@ -854,9 +912,9 @@ cdef class Screen:
             matches.rows[i].count,
         )
 
-    cdef object hit(self, const HashPair* pair):
-        held = self.spec.hash_lists[pair.list]
-        return HashHit(held.name, held.entries[pair.entry], 0)
+    cdef object hit(self, const HashHit_* hit):
+        held = self.spec.hash_lists[hit.list]
+        return HashHit(held.name, held.entries[hit.entry], hit.distance)
 
 
 if len(FLAGS) != 9 or len(REJECT_REASONS) != 8:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 Lane: TypeAlias = Literal["raw", "folded", "skeleton", "squeezed"]
 Boundary: TypeAlias = Literal["word", "prefix", "none"]
 Report: TypeAlias = Literal["all", "leftmost-longest"]
-HashKind: TypeAlias = Literal["sha256", "md5", "domain", "url"]
+HashKind: TypeAlias = Literal["sha256", "md5", "domain", "url", "pdq", "simhash"]
 WindowCount: TypeAlias = Literal["posts", "links", "distinct_targets", "repeated_texts"]
 FingerprintType: TypeAlias = Literal["text", "url", "media", "repost", "device"]
 
@@ -81,6 +81,8 @@ MAX_URLS = 64  # per post, urls[] first, then those found in the text
 MAX_MEDIA = 16  # per post
 MAX_MARKS = 30  # non-starters in a row (Stream-Safe limit, UAX #15)
 MAX_ROWS = 32  # match rows per list and post; the rest sets matches_truncated
+MAX_HITS = 32  # near hits per list and post, the nearest first; more set matches_truncated
+NO_DISTANCE = 1_000  # the distance of a list that nothing hits: beyond any radius
 MAX_DISTINCT = 256  # exact distinct values per account and window
 TICKS = 8  # a window of length T has eight ticks of T/8
 RETIRE_MS = 3_600_000  # a key reads as absent 8 ticks + this past its newest tick
@@ -112,11 +114,17 @@ class KeywordList:
 
 @dataclass(frozen=True, slots=True)
 class HashList:
-    """List exact values: sha256 and md5 as lower-case hex, domains and URLs as written."""
+    """List values that posts are compared with as a whole.
+
+    sha256, md5 and pdq as lower-case hex, domains and URLs as written, simhash as 16 hex digits
+    or as a text. `radius` is the greatest Hamming distance of a hit (pdq, simhash).
+    """
 
     name: str
     kind: HashKind
     entries: tuple[str, ...]
+    radius: int = 0
+    min_quality: int = 0  # pdq: an image of known lower quality is not looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ class WindowSpec:
 
 AtomColumn: TypeAlias = Literal[
     "match",  # name = list: rows of a keyword list weighted by count, or hash hits
+    "distance",  # name = hash list: its nearest hit, NO_DISTANCE without one
     "window",  # name = window
     "flag",  # name = flag, value 0 or 1
     "age_days",
@@ -208,7 +217,7 @@ class HashHit(NamedTuple):
 
     list: str
     entry: str
-    distance: int  # 0 for exact lists
+    distance: int  # bits; 0 for exact lists
 
 
 @dataclass(slots=True)

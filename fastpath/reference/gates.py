@@ -6,7 +6,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastpath.spec import FLAGS, Atom, Gate
+from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate
 
 DAY_MS = 86_400_000
 _COMPARE = {
@@ -24,6 +24,7 @@ class Facts:
     """Hold the columns of one post that atoms may read."""
 
     match: Mapping[str, int]
+    distance: Mapping[str, int]  # of the nearest hit, absent without one
     window: Mapping[str, int]
     flags: int
     numbers: Mapping[str, int]  # age_days, followers, revision, text_length and the counts
@@ -45,6 +46,8 @@ class Facts:
     def _column(self, atom: Atom) -> int | float | str | None:
         if atom.column == "match":
             return self.match.get(atom.name, 0)
+        if atom.column == "distance":
+            return self.distance.get(atom.name, NO_DISTANCE)
         if atom.column == "window":
             return self.window[atom.name]
         if atom.column == "flag":

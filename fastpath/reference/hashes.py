@@ -212,6 +212,6 @@ class ExactLists:
         return sorted(
             (place, entries[value])
             for place, entries in enumerate(self._entries)
-            for value in values[self.lists[place].kind]
+            for value in values.get(self.lists[place].kind, ())
             if value in entries
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from fastpath.distances import (
     BRUTE_PDQS,
@@ -69,6 +70,7 @@ def _fold(a: int, b: int) -> int:
     return (product >> 64) ^ (product & _MASK)
 
 
+@lru_cache(maxsize=65_536)
 def gram_hash(gram: str) -> int:
     """Return the 64-bit hash of four code points."""
     a, b, c, d = map(ord, gram)
@@ -81,7 +83,11 @@ def simhash(lane: str) -> int:
 
     Bit i is set where more than half of the grams, repeats counted, have it set.
     """
-    text = gram_text(lane)
+    return _simhash_of_grams(gram_text(lane))
+
+
+@lru_cache(maxsize=65_536)
+def _simhash_of_grams(text: str) -> int:
     grams = Counter(text[at : at + GRAM] for at in range(len(text) - GRAM + 1))
     total = grams.total()
     if total < MIN_GRAMS:

@@ -18,6 +18,7 @@ class Medium:
     sha256: str = ""
     md5: str = ""
     pdq: str = ""
+    pdq_quality: int | None = None
 
     def key(self) -> str:
         """Return what names it across accounts, "" where nothing does."""
@@ -66,6 +67,7 @@ def _fields(post: _Json, duplicate_key: bool) -> Fields:
     account = cast(_Json, post["account"])
     client = cast(_Json, post.get("client", {}))
     media = cast("list[dict[str, str]]", post.get("media", []))
+    qualities = [cast("int | None", medium.get("pdq_quality")) for medium in media]
     return Fields(
         post=post,
         id=cast(str, post["id"]),
@@ -79,7 +81,10 @@ def _fields(post: _Json, duplicate_key: bool) -> Fields:
         lang=cast(str, post.get("lang", "")),
         urls=tuple(cast("list[str]", post.get("urls", []))),
         hashtags=len(cast("list[str]", post.get("hashtags", []))),
-        media=tuple(Medium(m.get("sha256", ""), m.get("md5", ""), m.get("pdq", "")) for m in media),
+        media=tuple(
+            Medium(m.get("sha256", ""), m.get("md5", ""), m.get("pdq", ""), quality)
+            for m, quality in zip(media, qualities, strict=True)
+        ),
         repost_of=cast(str, post.get("repost_of", "")),
         reply_to=cast(str, post.get("reply_to", "")),
         device=cast(str, client.get("device", "")),

@@ -26,6 +26,8 @@ from fastpath.reference.hashes import (
     text_digest,
 )
 from fastpath.reference.keywords import Keywords
+from fastpath.reference.near import simhash
+from fastpath.reference.near_lists import NearLists
 from fastpath.reference.posts import Fields, read_post
 from fastpath.reference.records import pack_sightings
 from fastpath.reference.text import fold_text, normalised_text, trim_text, view_folded
@@ -38,6 +40,7 @@ from fastpath.spec import (
     FLAGS,
     MAX_MEDIA,
     MAX_URLS,
+    NO_DISTANCE,
     FingerprintType,
     HashHit,
     Match,
@@ -69,6 +72,7 @@ class _Text:
     folded: LaneView
     digest: bytes
     normalised: bytes  # b"" where the text makes no sighting
+    simhash: int  # 0 where the text is too short
     urls: tuple[str, ...]
 
 
@@ -95,6 +99,7 @@ class Screen:
         self._field_map = load_field_map(spec.preset, spec.field_map)
         self._keywords = Keywords(spec.keyword_lists)
         self._lists = ExactLists(spec.hash_lists, fold_text)
+        self._near = NearLists(spec.hash_lists)
         self._key = identity_key(spec.deployment_key)
         self._exempt = {trim_text(fold_text(phrase)) for phrase in spec.exempt_phrases}
         self._counters: Counter[str] = Counter()
@@ -179,6 +184,7 @@ class Screen:
             folded,
             text_digest(lane),
             normalised.data if normalised.content and not exempt else b"",
+            simhash(lane),
             tuple(find_urls(text)),
         )
 
@@ -191,6 +197,7 @@ class Screen:
         hits = self._lists.find(
             [m.sha256 for m in media if m.sha256], [m.md5 for m in media if m.md5], urls
         )
+        near = self._near.find(text.simhash, media)
         counted = state.windows.count(
             post.account,
             time,
@@ -201,7 +208,7 @@ class Screen:
         found = self._keywords.find(post.text)
         raised = {
             "late": counted.late,
-            "matches_truncated": found.truncated or text.folded.truncated,
+            "matches_truncated": found.truncated or text.folded.truncated or near.truncated,
             "distinct_full": counted.distinct_full,
             "window_table_full": counted.table_full,
             "marks_dropped": text.folded.marks_dropped > 0,
@@ -216,14 +223,17 @@ class Screen:
             text=text,
             urls=distinct,
             matches=tuple(found.matches),
-            hits=tuple(self._hit(place, entry) for place, entry in hits),
+            hits=tuple(
+                self._hit(*hit)
+                for hit in sorted([*((place, entry, 0) for place, entry in hits), *near.hits])
+            ),
             counted=counted,
             flags=sum(1 << bit for bit, name in enumerate(FLAGS) if raised[name]),
         )
 
-    def _hit(self, place: int, entry: int) -> HashHit:
+    def _hit(self, place: int, entry: int, distance: int) -> HashHit:
         held = self.spec.hash_lists[place]
-        return HashHit(held.name, held.entries[entry], 0)
+        return HashHit(held.name, held.entries[entry], distance)
 
     def _is_skewed(self, created_at: int | None, time: int) -> bool:
         by_record = self.spec.time_source == "record"
@@ -235,8 +245,12 @@ class Screen:
         for hit in found.matches:
             match[hit.list] += hit.count
         match.update(hit.list for hit in found.hits)
+        distance: dict[str, int] = {}
+        for held in found.hits:
+            distance[held.list] = min(held.distance, distance.get(held.list, NO_DISTANCE))
         facts = Facts(
             match=match,
+            distance=distance,
             window={
                 w.name: v for w, v in zip(self.spec.windows, found.counted.values, strict=True)
             },
@@ -275,7 +289,7 @@ class Screen:
                 revision=post.revision,
                 time=found.time,
                 text_digest=found.text.digest,
-                simhash=0,
+                simhash=found.text.simhash,
                 partition=partition,
                 offset=offset,
             )

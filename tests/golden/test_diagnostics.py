@@ -36,6 +36,23 @@ def listed(name: str, content: str | bytes) -> Case:
     return Case(files={f"lists/{name}": content})
 
 
+COPY = "meet us at 10:30 at the hall and bring all of your friends"
+
+
+def pdq(setting: str, content: str = f"pdq,quality\n{DIGEST},80\n") -> Case:
+    changes = {"kind: sha256": f"kind: pdq, {setting}"}
+    return Case(changes, {"lists/images.csv": content})
+
+
+def simhash(setting: str, content: str) -> Case:
+    changes = {
+        "images: {kind: sha256, file: lists/images.csv": (
+            f"images: {{kind: simhash, {setting}, file: lists/texts.txt"
+        )
+    }
+    return Case(changes, {"lists/texts.txt": content})
+
+
 CASES = {
     # YAML
     "yaml-bracket": Case({"[folded]": "[folded"}),
@@ -73,7 +90,16 @@ CASES = {
     "number-negative": Case({"suspend_per_hour: 500": "suspend_per_hour: -1"}),
     "choice": Case({"enforcement: live": "enforcement: lve"}),
     "choice-action": Case({"post_action: review": "post_action: suspend"}),
-    "kind-later": Case({"kind: sha256": "kind: pdq"}),
+    "radius-exact": Case({"kind: sha256": "kind: sha256, radius: 3"}),
+    "radius-far": pdq("radius: 32"),
+    "radius-negative": pdq("radius: -1"),
+    "quality-kind": Case({"kind: sha256": "kind: sha256, min_quality: 50"}),
+    "quality-high": pdq("min_quality: 101"),
+    "pdq-short": pdq("radius: 31", f"pdq\n{DIGEST[:-2]}\n"),
+    "simhash-far": simhash("radius: 8", "0123456789abcdef\n"),
+    "simhash-short": simhash("radius: 3", "storm the hall now\n"),
+    "simhash-none": simhash("radius: 3", "0000000000000000\n"),
+    "simhash-twice": simhash("radius: 3", f"{COPY}\n{COPY.replace('10:30', '9:15').upper()}\n"),
     "lane": Case({"lanes: [folded]": "lanes: [folded, skelton]"}),
     "name-of-list": Case({"  bad_links: {": "  bad-links: {"}),
     "name-of-policy": Case({"  flooding:": "  Flood ing:"}),

@@ -14,18 +14,21 @@ from fastpath.records import BatchView
 from fastpath.reference.screen import Screen as ReferenceScreen
 from fastpath.screen import Screen
 from fastpath.spec import GATE_TRUE, HashList, KeywordList, ScreenSpec, Status, WindowSpec
-from tests.property.test_gates import conditions, posts
+from tests.property.test_gates import LISTS, NEAR_LISTS, conditions, posts
 from worker.policy.conditions import PostVocabulary, Verdict
 
 SPEC = ScreenSpec(
     keyword_lists=(KeywordList("incitement", ("x", "say", "naïve")),),
-    hash_lists=(HashList("spam_domains", "domain", ("a.example",)),),
+    hash_lists=(
+        HashList("spam_domains", "domain", ("a.example",)),
+        HashList("images", "pdq", ("f" * 64, "f" * 62 + "00"), 31, 50),
+    ),
     windows=(WindowSpec("posts_1m", "posts", 60_000), WindowSpec("links_1h", "links", 3_600_000)),
     time_source="created_at",
     check_key=False,
 )
 WINDOWS = tuple(window.name for window in SPEC.windows)
-VOCABULARY = PostVocabulary(["incitement", "spam_domains"], WINDOWS)
+VOCABULARY = PostVocabulary(LISTS, WINDOWS, NEAR_LISTS)
 START = 102 * 86_400_000
 
 

@@ -31,7 +31,7 @@ from fastpath.spec import (
     Status,
     WindowSpec,
 )
-from tests.support.generated_records import MD5, SHA256, Record, batch, generated_records
+from tests.support.generated_records import COPIES, MD5, SHA256, Record, batch, generated_records
 
 RECORDS = 22_000  # of each specification
 
@@ -59,6 +59,10 @@ HASHES = (
     HashList("urls", "url", ("http://known.example/path", "https://example.org/a", "evil.example")),
     HashList("sha", "sha256", (SHA256[1], SHA256[3].upper(), "abcdef" + "0" * 58)),
     HashList("md", "md5", (MD5[0], "f" * 32)),
+    HashList("images", "pdq", ("f" * 64, "0" * 56 + "f" * 8, "5" * 64), 31, 50),
+    HashList("same_images", "pdq", ("f" * 60 + "0" * 4, *("f" * 64,) * 40)),
+    HashList("texts", "simhash", (COPIES[0], COPIES[3], f"{2**64 - 1:016x}"), 3),
+    HashList("near_copies", "simhash", (COPIES[0],), 7),
 )
 WINDOWS = (
     WindowSpec("posts", "posts", 60_000),
@@ -81,6 +85,9 @@ GATES = (
     either(atom("op", "==", "edit"), atom("op", "==", "nonsense")),
     either(),
     atom("window", ">", 0.5, "copies"),
+    atom("distance", "<=", 16, "images"),
+    every(atom("distance", ">", 0.5, "near_copies"), atom("distance", "<", 7, "near_copies")),
+    atom("distance", "!=", 1_000, "sha"),
     *[atom("match", ">=", count, "parts") for count in range(60)],
 )
 FULL = ScreenSpec(
@@ -359,6 +366,11 @@ BROKEN_SPECS: dict[str, ScreenSpec] = {
     "sighting partitions": ScreenSpec(sighting_partitions=0),
     "deployment key bytes": ScreenSpec(deployment_key=b""),
     "bundle digest bytes": ScreenSpec(bundle_digest=b""),
+    "pdq radius": ScreenSpec(hash_lists=(HashList("x", "pdq", (), 32),)),
+    "simhash radius": ScreenSpec(hash_lists=(HashList("x", "simhash", (), 8),)),
+    "sha256 radius": ScreenSpec(hash_lists=(HashList("x", "sha256", (), 1),)),
+    "simhash entry": ScreenSpec(hash_lists=(HashList("x", "simhash", ("too short",), 3),)),
+    "atom distance": ScreenSpec(keyword_lists=KEYWORDS, gates=(atom("distance", "<", 3, "words"),)),
     "window keys": ScreenSpec(max_window_keys=0),
     "preset": ScreenSpec(preset="unknown"),
 }

@@ -14,13 +14,15 @@ from worker.policy.gates import is_true
 from worker.policy.render import render_gate
 
 WINDOWS = ("posts_1m", "links_1h")
-LISTS = ("incitement", "spam_domains")
-VOCABULARY = PostVocabulary(LISTS, WINDOWS)
+LISTS = ("incitement", "spam_domains", "images")
+NEAR_LISTS = ("images",)
+VOCABULARY = PostVocabulary(LISTS, WINDOWS, NEAR_LISTS)
 DAY = 86_400_000
 
 INTS = [
     "matches.incitement.count",
     "matches.spam_domains.count",
+    "matches.images.distance",
     "windows.posts_1m",
     "windows.links_1h",
     "account.age_days",
@@ -117,7 +119,12 @@ posts = st.fixed_dictionaries(
             st.lists(st.sampled_from(["a", "b"]), max_size=4),
             st.sampled_from([["a"] * 63, ["a"] * 64, ["b"] * 65, ["a"] * 66]),
         ),
-        "media": st.lists(st.just({"md5": "ab" * 16}), max_size=4),
+        "media": st.lists(
+            st.sampled_from(
+                [{"md5": "ab" * 16}, {"pdq": "f" * 63 + "8"}, {"pdq": "f" * 64, "pdq_quality": 9}]
+            ),
+            max_size=4,
+        ),
         "scores": st.dictionaries(
             st.sampled_from(["tox", "sp am"]), st.sampled_from([0.0, 0.25, 0.5, 1.0])
         ),
@@ -132,6 +139,7 @@ def rows(draw: st.DrawFn) -> Row:
         for i in range(draw(st.integers(0, 2)))
     ]
     hits = [HashHit("spam_domains", "evil.example", 0) for _ in range(draw(st.integers(0, 2)))]
+    hits += [HashHit("images", "f" * 64, draw(counts)) for _ in range(draw(st.integers(0, 2)))]
     return row_of(
         draw(posts),
         time=102 * DAY + draw(st.integers(0, DAY)),
@@ -221,7 +229,7 @@ def every_atom() -> list[str]:
 
 def test_the_law_holds_for_every_atom_and_its_negation() -> None:
     """Chance seldom meets a column just at its bound; here each is walked around its own."""
-    vocabulary = PostVocabulary(LISTS, WINDOWS)
+    vocabulary = PostVocabulary(LISTS, WINDOWS, NEAR_LISTS)
     rows_ = sample_rows()
     for atom in every_atom():
         for source in (atom, f"!({atom})"):

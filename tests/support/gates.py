@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from fastpath.spec import FLAGS, Atom, Gate, Row
+from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate, Row
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -35,6 +35,9 @@ def _column(atom: Atom, row: Row, windows: tuple[str, ...]) -> object:
         case "match":
             rows = sum(match.count for match in row.matches if match.list == atom.name)
             return rows + sum(1 for hit in row.hits if hit.list == atom.name)
+        case "distance":
+            near = [hit.distance for hit in row.hits if hit.list == atom.name]
+            return min(near, default=NO_DISTANCE)
         case "window":
             return row.windows[windows.index(atom.name)]
         case "flag":

@@ -41,6 +41,15 @@ WORDS = (
 )  # fmt: skip
 IDS = ("1", "p-7", "é", "\u0000", "漢" * 85, "x" * 256, "00", " ", "😀", "9" * 19)
 SHA256 = tuple(f"{n:064x}" for n in range(4))
+# Near each other, in steps of 16 bits, and far from both.
+PDQ = ("f" * 64, "f" * 60 + "0" * 4, "F" * 56 + "0" * 8, "0" * 64, "5" * 64)
+COPIES = (
+    "Dear friends, the hall is open tonight, bring everyone you know and stay until the end",
+    "dear friends, the hall is open tonite, bring everyone you know and stay until the end!",
+    "DEAR FRIENDS, the hall is closed tonight, bring everyone you know & stay until the end",
+    "@anna dear friends, see https://a.example/12 tonight, code 123, and stay until the end",
+    "@bert dear friends, see http://b.example/999 tonight, code 98765, and stay until the end",
+)
 MD5 = tuple(f"{n:032x}" for n in range(4))
 BAD_VALUES: tuple[object, ...] = (
     None, True, False, 0, -1, 1.5, 2**31 - 1, 2**31, 2**63 - 1, 2**63, -(2**63), 2**64, "", "x", [],
@@ -77,7 +86,7 @@ def batch(records: list[Record], first_offset: int, partition: int = 3) -> Batch
 def generated_records(seed: int, count: int) -> Iterator[Record]:
     """Yield `count` records, the same for the same seed; about a third are odd in some way."""
     rng = random.Random(seed)
-    pool = [*_plain_texts(rng, 600), *seeded_texts(seed, 400), *_floods(rng)]
+    pool = [*_plain_texts(rng, 600), *seeded_texts(seed, 400), *_floods(rng), *COPIES * 20]
     time = START_MS
     for number in range(count):
         time += rng.choice((0, 1, 40, 40, 900, 7_000)) if rng.random() < 0.98 else 4_000_000
@@ -172,7 +181,7 @@ def _medium(rng: random.Random) -> object:
     if rng.random() < 0.5:
         medium["md5"] = rng.choice((*MD5, "F" * 32))
     if rng.random() < 0.3:
-        medium |= {"pdq": "f" * 64, "pdq_quality": rng.choice((0, 100, 50))}
+        medium |= {"pdq": rng.choice(PDQ), "pdq_quality": rng.choice((0, 100, 50, None))}
     if rng.random() < 0.02:
         medium["md5"] = "g" * 32
     return medium

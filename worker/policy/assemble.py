@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from fastpath.distances import MAX_PDQ_RADIUS, MAX_SIMHASH_RADIUS, is_simhash
 from fastpath.errors import BuildError
 from fastpath.hashes import canonical_url_of
 from fastpath.keywords import Keywords
 from fastpath.lanes import MIN_SQUEEZED_LETTERS
+from fastpath.simhash import simhash_of
 from fastpath.spec import HashList, KeywordList
 from fastpath.text import fold_text
 from worker.policy.conditions import (
@@ -64,7 +66,8 @@ class Assembly:
         for name in self.model.ladders:
             self._ladder(name)
         accounts = [name for name, each in self.windows.items() if each.per == "account"]
-        self.post_vocabulary = PostVocabulary(self.model.lists, accounts)
+        near = [name for name, each in self.model.lists.items() if each.kind in _RADII]
+        self.post_vocabulary = PostVocabulary(self.model.lists, accounts, near)
         fingerprints = [name for name in self.windows if name not in accounts]
         self.campaign_vocabulary = campaign_vocabulary(fingerprints)
         for name, policy in self.model.policies.items():
@@ -114,12 +117,33 @@ class Assembly:
             self._keyword_list(name, model)
             return
         for key in ("lanes", "boundary", "insist"):
-            value = getattr(model, key)
-            if value is not None:
+            if getattr(model, key) is not None:
                 hint = f"a list of kind {model.kind} is compared as a whole; remove it"
                 self.error((*path, key), f"`{key}` is for keyword lists", hint, key=True)
+        self._distances(path, model)
         entries = self._entries((*path, "file"), model.file, model.kind, _NORMAL[model.kind])
-        self.hash_lists.append(HashList(name, model.kind, entries))
+        limit, radius = _RADII.get(model.kind, (0, 0))
+        if model.radius is not None and model.radius <= limit:
+            radius = model.radius
+        quality = model.min_quality
+        if quality is None:
+            quality = DEFAULT_QUALITY if model.kind == "pdq" else 0
+        self.hash_lists.append(HashList(name, model.kind, entries, radius, quality))
+
+    def _distances(self, path: Path, model: ListModel) -> None:
+        """Check the keys of lists that are compared by distance."""
+        limit, _ = _RADII.get(model.kind, (None, 0))
+        if model.radius is not None and limit is None:
+            hint = "remove it; lists of kind pdq and simhash have one"
+            message = f"a list of kind {model.kind} is compared exactly"
+            self.error((*path, "radius"), message, hint, key=True)
+        elif model.radius is not None and limit is not None and model.radius > limit:
+            hint = "more bits than that differ between things that have nothing in common"
+            message = f"the radius of a list of kind {model.kind} is at most {limit}"
+            self.error((*path, "radius"), message, hint)
+        if model.min_quality is not None and model.kind != "pdq":
+            message = "`min_quality` is for lists of kind pdq"
+            self.error((*path, "min_quality"), message, "remove it", key=True)
 
     def _keyword_list(self, name: str, model: ListModel) -> None:
         path = ("lists", name)
@@ -225,7 +249,7 @@ class Assembly:
             return  # what a refused condition reads is not known
         read = {name for rule in rules for name in rule.when.variables}
         for name in self.model.lists:
-            if not {f"matches.{name}.any", f"matches.{name}.count"} & read:
+            if not {f"matches.{name}.{part}" for part in ("any", "count", "distance")} & read:
                 self.warn(("lists", name), f"no rule reads the list `{name}`")
         for name in self.model.windows:
             if f"windows.{name}" not in read:
@@ -414,4 +438,9 @@ _NORMAL: dict[str, Callable[[str], str] | None] = {
     "md5": None,
     "domain": lambda entry: _canonical(f"http://{entry}")[1].removesuffix("."),
     "url": lambda entry: _canonical(entry)[0],
+    "pdq": None,
+    "simhash": lambda entry: entry.lower() if is_simhash(entry) else f"{simhash_of(entry):016x}",
 }
+# The greatest and the default radius of lists that are compared by distance.
+_RADII = {"pdq": (MAX_PDQ_RADIUS, 31), "simhash": (MAX_SIMHASH_RADIUS, 3)}
+DEFAULT_QUALITY = 50  # of PDQ: below it an image is too plain to be told from others

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cel_expr_python import cel
 
-from fastpath.spec import FLAGS, Gate, Row
+from fastpath.spec import FLAGS, NO_DISTANCE, Gate, Row
 from worker.policy.cel_errors import ConditionError, read_errors
 from worker.policy.gates import MAX_LISTED, compile_gate
 from worker.policy.tree import Call, Const, Ident, Node, checked_tree, walk
@@ -105,6 +105,7 @@ class _Post(NamedTuple):
     row: Row
     post: Mapping[str, Any]  # read from the record only where a condition looks into it
     counts: Mapping[str, int]
+    distances: Mapping[str, int]  # of the nearest hit per list
 
 
 class _Variable(NamedTuple):
@@ -172,8 +173,13 @@ class ConditionErrors(ValueError):
 class PostVocabulary(Vocabulary):
     """Know what a rule `on: post` may read, and read it from a row of the screen."""
 
-    def __init__(self, lists: Iterable[str], account_windows: Sequence[str]) -> None:
-        self._variables = _post_variables(tuple(lists), tuple(account_windows))
+    def __init__(
+        self,
+        lists: Iterable[str],
+        account_windows: Sequence[str],
+        near_lists: Iterable[str] = (),  # those compared by distance
+    ) -> None:
+        self._variables = _post_variables(tuple(lists), tuple(near_lists), tuple(account_windows))
         super().__init__("post rule", {n: v.type for n, v in self._variables.items()})
         self._read: set[str] = set()
 
@@ -193,13 +199,17 @@ class PostVocabulary(Vocabulary):
         counts: dict[str, int] = {}
         for match in row.matches:
             counts[match.list] = counts.get(match.list, 0) + match.count
+        distances: dict[str, int] = {}
         for hit in row.hits:
             counts[hit.list] = counts.get(hit.list, 0) + 1
-        post = _Post(row, row.post, counts)
+            distances[hit.list] = min(hit.distance, distances.get(hit.list, NO_DISTANCE))
+        post = _Post(row, row.post, counts, distances)
         return Activation(self.env, {name: read(post) for name, read in self._plan})
 
 
-def _post_variables(lists: tuple[str, ...], windows: tuple[str, ...]) -> dict[str, _Variable]:
+def _post_variables(
+    lists: tuple[str, ...], near_lists: tuple[str, ...], windows: tuple[str, ...]
+) -> dict[str, _Variable]:
     variables = {
         "account.id": _Variable(_STRING, lambda p: p.row.account),
         "account.age_days": _Variable(
@@ -222,6 +232,8 @@ def _post_variables(lists: tuple[str, ...], windows: tuple[str, ...]) -> dict[st
     for name in lists:
         variables[f"matches.{name}.count"] = _Variable(_INT, _count_reader(name))
         variables[f"matches.{name}.any"] = _Variable(_BOOL, _any_reader(name))
+    for name in near_lists:
+        variables[f"matches.{name}.distance"] = _Variable(_INT, _distance_reader(name))
     for index, name in enumerate(windows):
         variables[f"windows.{name}"] = _Variable(_INT, _window_reader(index))
     for bit, name in enumerate(FLAGS):
@@ -239,6 +251,10 @@ def _count_reader(name: str) -> Callable[[_Post], object]:
 
 def _any_reader(name: str) -> Callable[[_Post], object]:
     return lambda p: name in p.counts
+
+
+def _distance_reader(name: str) -> Callable[[_Post], object]:
+    return lambda p: p.distances.get(name, NO_DISTANCE)
 
 
 def _window_reader(index: int) -> Callable[[_Post], object]:

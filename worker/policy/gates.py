@@ -29,6 +29,7 @@ _COMPARISONS: dict[str, AtomOp] = {
 # gate that filters.
 _LEAST: dict[AtomColumn, int] = {
     "match": 0,
+    "distance": 0,
     "window": 0,
     "flag": 0,
     "age_days": -1,
@@ -209,6 +210,8 @@ def _column(node: Node) -> _Column | None:
                 return _Column("window", rest)
             if head == "matches" and rest.endswith(".count"):
                 return _Column("match", rest.removesuffix(".count"))
+            if head == "matches" and rest.endswith(".distance"):
+                return _Column("distance", rest.removesuffix(".distance"))
         case Call(function="size", args=(Ident(name=name),)) if name in _SIZES:
             return _Column(_SIZES[name])
         case Select(operand=Ident(name="scores"), field=field, test=False):

@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from fastpath.distances import MIN_GRAMS, is_simhash
 from fastpath.lanes import MAX_PATTERN_BYTES
+from fastpath.simhash import gram_text_of
 from fastpath.spec import MAX_ID_BYTES
 from worker.policy.diagnostics import Diagnostic
 from worker.policy.source import Text
 
-ListKind: TypeAlias = Literal["keyword", "sha256", "md5", "domain", "url", "account", "phrase"]
+ListKind: TypeAlias = Literal[
+    "keyword", "sha256", "md5", "domain", "url", "pdq", "simhash", "account", "phrase"
+]
 
 MAX_LIST_BYTES = 256 << 20  # about four million SHA-256 lines
 MAX_LIST_ERRORS = 5  # per list; a wrong file would print a wall otherwise
 
-_HEX_DIGITS = {"sha256": 64, "md5": 32}
+_HEX_DIGITS = {"sha256": 64, "md5": 32, "pdq": 64}
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 _LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?|_[\w-]{0,62}")
 
@@ -105,7 +109,7 @@ def _lines(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnostic]]:
         value = line.strip()
         if not value or value.startswith("#"):
             continue
-        if kind in ("keyword", "phrase") and value.startswith(("\\#", "\\\\")):
+        if kind in ("keyword", "phrase", "simhash") and value.startswith(("\\#", "\\\\")):
             value = value[1:]
         entries.append(_Entry(value, number, len(line) - len(line.lstrip()) + 1))
     return entries, []
@@ -192,6 +196,16 @@ def _check_url(value: str) -> Problem:
     return None
 
 
+def _check_simhash(value: str) -> Problem:
+    if is_simhash(value):
+        return None if int(value, 16) else ("this SimHash stands for none", "remove the line")
+    grams = max(0, len(gram_text_of(value)) - 3)
+    if grams < MIN_GRAMS:
+        what = f"{grams} grams of four characters; a text has a SimHash from {MIN_GRAMS} on"
+        return what, "short texts collide: use a keyword list"
+    return None
+
+
 def _check_account(value: str) -> Problem:
     size = len(value.encode())
     if size > MAX_ID_BYTES:
@@ -205,6 +219,8 @@ _CHECKS: dict[ListKind, Callable[[str], Problem]] = {
     "md5": _check_digest("md5"),
     "domain": _check_domain,
     "url": _check_url,
+    "pdq": _check_digest("pdq"),
+    "simhash": _check_simhash,
     "account": _check_account,
     "phrase": _check_keyword,
 }

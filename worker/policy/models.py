@@ -104,7 +104,7 @@ class ExemptModel(Strict):
 class ListModel(Strict):
     """Describe one list: what its entries are and how they are matched."""
 
-    kind: Literal["keyword", "sha256", "md5", "domain", "url"]
+    kind: Literal["keyword", "sha256", "md5", "domain", "url", "pdq", "simhash"]
     file: FileName = Field(description="Relative to the bundle: text, or CSV for hash lists.")
     lanes: list[Lane] | None = Field(
         None, min_length=1, description="Keyword lists: views of the text; default [folded]."
@@ -114,6 +114,12 @@ class ListModel(Strict):
     )
     insist: bool | None = Field(
         None, description="Keyword lists: accept entries of fewer than 5 letters in squeezed."
+    )
+    radius: int | None = Field(
+        None, ge=0, description="pdq (default 31) and simhash (default 3): bits that may differ."
+    )
+    min_quality: int | None = Field(
+        None, ge=0, le=100, description="pdq: an image of lower quality is left out; default 50."
     )
 
 

@@ -12,9 +12,6 @@ from worker.policy.diagnostics import BundleRefused, Diagnostic, known_names, ne
 from worker.policy.models import BundleModel
 from worker.policy.source import Document
 
-# What the design names and this version does not have: said apart from plain typing errors.
-LATER_KINDS = ("pdq", "simhash")
-
 _TYPES = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -93,9 +90,6 @@ def _wrong_choice(document: Document, path: list[int | str], error: ErrorDetails
     value = error["input"]
     expected = str(error.get("ctx", {}).get("expected", "")).replace("'", "`")
     what = f"`{value}` is not one of {expected}"
-    if value in LATER_KINDS:
-        what = f"`{value}` is not available in this version"
-        return document.at_value(path, what, f"available: {expected}")
     choices = expected.replace("`", "").replace(" or ", ", ").split(", ")
     close = nearest(value, choices) if isinstance(value, str) else None
     return document.at_value(path, what, f"did you mean `{close}`?" if close else "")
