@@ -12,6 +12,7 @@ MODULES = [
     "text",
     "keywords",
     "hashes",
+    "exact",
     "near",
     "simhash",
     "changelog",

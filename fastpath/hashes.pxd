@@ -70,15 +70,13 @@ cdef int canonical_url(
 
 
 cdef enum:
-    KIND_SHA256 = 0
-    KIND_MD5 = 1
-    KIND_DOMAIN = 2
-    KIND_URL = 3
-    KIND_PHRASE = 4  # exempt phrases of a screen, no list
+    KIND_DOMAIN = 0
+    KIND_URL = 1
+    KIND_PHRASE = 2  # exempt phrases of a screen, no list
 
 
 cdef class ExactLists:
-    cdef HashTable[5] tables  # by KIND_*
+    cdef HashTable[3] tables  # by KIND_*
     cdef SipKey key
     cdef size_t longest_domain  # bytes of the longest entry of any domain list
     cdef readonly tuple lists

@@ -16,7 +16,7 @@ from fastpath.errors import BuildError
 cdef enum:
     MAX_ENTRIES = 67108864  # of all lists of one kind; 24 bytes of table and 8 of pair each
 
-KINDS = ("sha256", "md5", "domain", "url", "phrase")  # by KIND_*
+KINDS = ("domain", "url", "phrase")  # by KIND_*
 
 include "digests.pxi"
 include "urls.pxi"
@@ -48,7 +48,7 @@ cdef const HashSlot* find_hash(const HashTable* table, Sip128 key) noexcept nogi
 
 
 cdef class ExactLists:
-    """Own the tables of all exact lists of a screen, one per kind; immutable once built.
+    """Own the tables of a screen's lists of domains and URLs; immutable once built.
 
     Keys are identities under `identity_key` (16 bytes). Raises BuildError above MAX_ENTRIES.
     """
@@ -60,12 +60,12 @@ cdef class ExactLists:
         sip_key(&self.key, <const uint8_t*>PyBytes_AS_STRING(identity_key))
         self.lists = tuple(lists)
         arena = Arena()
-        for kind in range(4):
+        for kind in range(2):
             self.build(kind, self.keys_of(kind, arena))
 
     def __dealloc__(self):
         cdef int kind
-        for kind in range(5):
+        for kind in range(3):
             free(self.tables[kind].slots)
             free(self.tables[kind].pairs)
 

@@ -1,9 +1,10 @@
-# Lists that are looked up by distance, for all posts of a chunk at once. Included by screen.pyx;
-# reference/near_lists.py is the definition.
+# Lists that all posts of a chunk are looked up in at once: digests, and hashes by distance.
+# Included by screen.pyx; reference/near_lists.py and hashes.py are the definition.
 
 cdef enum:
     HITS = 32  # MAX_HITS
     PDQ_WORDS = 4  # of 64 bits
+    PROBES_AHEAD = 16  # slots on their way
 
 if MAX_HITS != HITS:
     raise ImportError("fastpath.screen was compiled with another limit than fastpath.spec has")
@@ -62,7 +63,7 @@ cdef class NearLists:
                 self.lists[self.count].table = &simhashes.table
                 self.of_texts = True
             elif held.kind == "pdq":
-                pdqs = PdqIndex(bytes.fromhex("".join(held.entries)), held.radius)
+                pdqs = PdqIndex(raw_digests(pack_digests(held.entries, 32)), held.radius)
                 self.lists[self.count].table = &pdqs.table
                 self.lists[self.count].of_images = True
                 self.lists[self.count].min_quality = held.min_quality
@@ -158,6 +159,101 @@ cdef class NearLists:
         return READ_OK
 
 
+cdef struct DigestList:
+    const DigestTable* table
+    uint32_t place  # among the hash lists
+    bint of_md5
+
+
+cdef class DigestLists:
+    """Own the tables of a screen's lists of digests, and the queries of a chunk."""
+
+    cdef DigestList* lists
+    cdef uint32_t count
+    cdef list sets  # what `lists` points into
+    cdef uint8_t* queries  # 32 bytes each
+    cdef uint64_t* placed
+    cdef uint32_t* askers  # the post that each query stands for
+
+    def __cinit__(self, hash_lists, bytes identity_key not None):
+        cdef DigestSet held
+        cdef size_t room = CHUNK_RECORDS * POST_MEDIA
+        self.sets = []
+        self.lists = <DigestList*>calloc(<size_t>len(hash_lists) + 1, sizeof(DigestList))
+        self.queries = <uint8_t*>calloc(room, 32)
+        self.placed = <uint64_t*>calloc(room, sizeof(uint64_t))
+        self.askers = <uint32_t*>calloc(room, sizeof(uint32_t))
+        if (
+            self.lists == NULL or self.queries == NULL or self.placed == NULL
+            or self.askers == NULL
+        ):
+            raise MemoryError
+        for place, each in enumerate(hash_lists):
+            if each.kind not in ("sha256", "md5"):
+                continue
+            width = 16 if each.kind == "md5" else 32
+            held = DigestSet(pack_digests(each.entries, width), identity_key)
+            self.sets.append(held)
+            self.lists[self.count].table = &held.table
+            self.lists[self.count].place = place
+            self.lists[self.count].of_md5 = each.kind == "md5"
+            self.count += 1
+
+    def __dealloc__(self):
+        free(self.lists)
+        free(self.queries)
+        free(self.placed)
+        free(self.askers)
+
+    cdef size_t ask(
+        self, const DigestList* held, const Post* posts, const Found* found, size_t count
+    ) noexcept nogil:
+        """Collect the digests of a chunk's media and send for their slots; return how many."""
+        cdef size_t i, n = 0
+        cdef uint32_t j
+        cdef const Text* digest
+        for i in range(count):
+            if found[i].status != STATUS_POST:
+                continue
+            for j in range(min(posts[i].media_count, <uint32_t>POST_MEDIA)):
+                digest = &posts[i].media[j].md5 if held.of_md5 else &posts[i].media[j].sha256
+                if digest.size == 0:
+                    continue
+                hex_bytes(self.queries + 32 * n, digest.data, digest.size // 2)
+                self.placed[n] = placement(held.table, self.queries + 32 * n)
+                self.askers[n] = <uint32_t>i
+                n += 1
+        return n
+
+    cdef int look_up(
+        self, Bump* bump, const Post* posts, Found* found, size_t count
+    ) noexcept nogil:
+        """Look a chunk up in every list; append to found[i].near. READ_OK or READ_NO_MEMORY."""
+        cdef uint32_t i
+        cdef size_t asked, query
+        cdef int64_t entry
+        cdef NearHit hit
+        hit.distance = 0
+        for i in range(self.count):
+            asked = self.ask(&self.lists[i], posts, found, count)
+            for query in range(min(asked, <size_t>PROBES_AHEAD)):
+                prefetch_digest(self.lists[i].table, self.placed[query])
+            for query in range(asked):
+                if query + PROBES_AHEAD < asked:
+                    prefetch_digest(self.lists[i].table, self.placed[query + PROBES_AHEAD])
+                entry = find_digest(
+                    self.lists[i].table, self.queries + 32 * query, self.placed[query]
+                )
+                if entry < 0:
+                    continue
+                hit.entry = <uint32_t>entry
+                if not keep_nearest(
+                    bump, &found[self.askers[query]], self.lists[i].place, &hit, 1
+                ):
+                    return READ_NO_MEMORY
+        return READ_OK
+
+
 cdef bint keep_nearest(
     Bump* bump, Found* found, uint32_t place, NearHit* hits, size_t count
 ) noexcept nogil:
@@ -180,6 +276,13 @@ cdef bint keep_nearest(
         grown[found.near_count].distance = hits[i].distance
         found.near_count += 1
     return True
+
+
+cdef object raw_digests(Digests digests):
+    """Return the bytes of digests as a view; they outlive it only while `digests` is held."""
+    if digests.count == 0:
+        return b""
+    return <const uint8_t[:digests.count * digests.width]>digests.data
 
 
 cdef object simhash_entries(held):

@@ -16,8 +16,11 @@ from libc.stdlib cimport calloc, free, qsort, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_reset
+from fastpath.exact cimport (
+    Digests, DigestSet, DigestTable, find_digest, placement, prefetch_digest,
+)
 from fastpath.hashes cimport (
-    KIND_DOMAIN, KIND_MD5, KIND_PHRASE, KIND_SHA256, KIND_URL, ExactLists, HashSlot,
+    KIND_DOMAIN, KIND_PHRASE, KIND_URL, ExactLists, HashSlot,
     HashTable, Sip128, SipKey, TextSpan, UrlView, blake2b, canonical_url, find_hash, next_url,
     hex_bytes, sip_key, siphash128, store_sip,
 )
@@ -41,6 +44,7 @@ from fastpath.windows cimport (
 
 from fastpath.checks import check_spec, counter_names
 from fastpath.columns import Columns
+from fastpath.exact import pack_digests
 from fastpath.distances import SIMHASH_ENTRY, is_simhash
 from fastpath.errors import BuildError
 from fastpath.field_maps import load_field_map
@@ -198,6 +202,7 @@ cdef class Screen:
     cdef Scanner scanner
     cdef ExactLists lists
     cdef NearLists near
+    cdef DigestLists digests
     cdef uint32_t hash_lists
     cdef GateProgram gates
     cdef SightingPacker packer
@@ -240,6 +245,9 @@ cdef class Screen:
             spec.hash_lists, PyBytes_FromStringAndSize(<const char*>identity, 16)
         )
         self.near = NearLists(spec.hash_lists)
+        self.digests = DigestLists(
+            spec.hash_lists, PyBytes_FromStringAndSize(<const char*>identity, 16)
+        )
         self.hash_lists = <uint32_t>len(spec.hash_lists)
         phrases = [trim_text(fold_text(phrase)).encode() for phrase in spec.exempt_phrases]
         self.lists.build(KIND_PHRASE, {phrase: [(0, 0)] for phrase in phrases if phrase})
@@ -428,7 +436,10 @@ cdef class Screen:
             self.matches,
         ) != 0:
             return READ_NO_MEMORY
-        if self.near.look_up(&self.arena.bump, self.posts, self.found, count) != READ_OK:
+        if (
+            self.digests.look_up(&self.arena.bump, self.posts, self.found, count) != READ_OK
+            or self.near.look_up(&self.arena.bump, self.posts, self.found, count) != READ_OK
+        ):
             return READ_NO_MEMORY
         for i in range(count):
             if i + AHEAD < count and self.found[i + AHEAD].status == STATUS_POST:
@@ -488,7 +499,9 @@ cdef class Screen:
             found.distances[i] = FARTHEST
         blake2b(found.digest, 16, NULL, 0, found.folded.data, found.folded.size)
         self.hit_count = 0
-        if self.read_urls(post, found) != READ_OK or self.read_media(post, found) != READ_OK:
+        if post.media_count > POST_MEDIA:
+            found.flags |= FLAG_MEDIA_TRUNCATED
+        if self.read_urls(post, found) != READ_OK:
             return READ_NO_MEMORY
         if self.keep_hits(found) != READ_OK:
             return READ_NO_MEMORY
@@ -569,19 +582,6 @@ cdef class Screen:
             if start == size:
                 return READ_OK
             start += 1
-
-    cdef int read_media(self, const Post* post, Found* found) noexcept nogil:
-        cdef uint32_t i
-        cdef const MediumDigests* medium
-        if post.media_count > POST_MEDIA:
-            found.flags |= FLAG_MEDIA_TRUNCATED
-        for i in range(min(post.media_count, <uint32_t>POST_MEDIA)):
-            medium = &post.media[i]
-            if not self.look_up(KIND_SHA256, medium.sha256.data, medium.sha256.size):
-                return READ_NO_MEMORY
-            if not self.look_up(KIND_MD5, medium.md5.data, medium.md5.size):
-                return READ_NO_MEMORY
-        return READ_OK
 
     cdef bint look_up(self, int kind, const uint8_t* data, size_t size) noexcept nogil:
         """Add the entries that a value hits; false when memory ran out."""

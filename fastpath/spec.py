@@ -6,7 +6,7 @@ difference between them can only be a difference in behaviour.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
@@ -122,7 +122,7 @@ class HashList:
 
     name: str
     kind: HashKind
-    entries: tuple[str, ...]
+    entries: Sequence[str]  # of digests may be fastpath.exact.Digests
     radius: int = 0
     min_quality: int = 0  # pdq: an image of known lower quality is not looked up
 

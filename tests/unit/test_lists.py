@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from mmap import mmap
+from pathlib import Path
+
 import pytest
 
 from fastpath.text import fold_text
-from worker.policy.lists import ListKind, read_list
+from worker.policy import files
+from worker.policy.files import BundleFiles
+from worker.policy.lists import DigestEntries, ListKind, read_digests_in, read_list
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -43,6 +49,53 @@ def test_keywords_stay_as_written_and_repeat_by_their_folded_form() -> None:
 def test_digests_come_out_in_lower_case() -> None:
     assert entries(DIGEST.upper() + "\n", "sha256") == (DIGEST,)
     assert entries(DIGEST[:32].upper(), "md5") == (DIGEST[:32],)
+
+
+def large_list(tmp_path: Path, content: str, name: str = "a.txt") -> DigestEntries:
+    """Read through the compiled core, as a list of a megabyte and more is."""
+    (tmp_path / name).write_text(content)
+    return read_digests_in(name, BundleFiles(tmp_path).map(name, 1 << 40), "sha256")
+
+
+def test_a_large_list_reads_as_a_small_one(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    digests = [rng.randbytes(32).hex() for _ in range(3_000)]
+    text = "\ufeff# exported\n\n" + "\r\n".join(digests).upper()
+    assert list(large_list(tmp_path, text).entries) == digests
+    assert entries(text, "sha256") == tuple(digests)
+    rows = "# by hand\nsource, SHA256\n" + "".join(f"desk,{each} \n" for each in digests)
+    assert list(large_list(tmp_path, rows, "a.csv").entries) == digests
+    assert entries(rows, "sha256", "a.csv") == tuple(digests)
+
+
+def test_a_large_list_names_the_line_that_is_wrong(tmp_path: Path) -> None:
+    for content, name, line in (
+        (f"{DIGEST}\n# x\n{DIGEST[1:]}\n", "a.txt", 3),
+        (f"# x\nsha256\n{DIGEST}\nzz\n", "a.csv", 4),
+        (f"# x\nhash\n{DIGEST}\n", "b.csv", 2),
+    ):
+        found = large_list(tmp_path, content, name)
+        assert ([each.line for each in found.errors], len(found.entries)) == ([line], 0)
+
+
+def test_repeats_of_a_large_list_are_counted(tmp_path: Path) -> None:
+    found = large_list(tmp_path, f"{DIGEST}\n{DIGEST[::-1]}\n{DIGEST.upper()}\n")
+    assert list(found.entries) == [DIGEST, DIGEST[::-1]]
+    assert [each.message for each in found.warnings] == ["1 entries are the same as earlier ones"]
+
+
+def test_a_mapped_file_counts_in_the_digest_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text(DIGEST)
+    plain, mapped = BundleFiles(tmp_path), BundleFiles(tmp_path)
+    plain.read("a.txt", 1_000)
+    monkeypatch.setattr(files, "MAPPED_BYTES", 1)
+    mapped.map("a.txt", 1_000)
+    assert isinstance(mapped.contents["a.txt"], mmap)
+    assert files.digest(plain.contents) == files.digest(mapped.contents)
+    with pytest.raises(files.FileRefused, match="larger than"):
+        BundleFiles(tmp_path).map("a.txt", 10)
 
 
 def test_csv_takes_the_column_named_like_the_kind() -> None:

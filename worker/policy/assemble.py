@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -25,7 +25,15 @@ from worker.policy.conditions import (
 from worker.policy.diagnostics import Diagnostic, known_names
 from worker.policy.files import BundleFiles, FileRefused
 from worker.policy.gates import is_false, is_true
-from worker.policy.lists import MAX_LIST_BYTES, ListKind, Problem, read_list
+from worker.policy.lists import (
+    LARGE_LIST_BYTES,
+    MAX_DIGESTS_BYTES,
+    MAX_LIST_BYTES,
+    ListKind,
+    Problem,
+    read_digests_in,
+    read_list,
+)
 from worker.policy.models import BundleModel, ListModel, PolicyModel, RuleModel
 from worker.policy.monotone import violations
 from worker.policy.source import Document, Path
@@ -121,7 +129,7 @@ class Assembly:
                 hint = f"a list of kind {model.kind} is compared as a whole; remove it"
                 self.error((*path, key), f"`{key}` is for keyword lists", hint, key=True)
         self._distances(path, model)
-        entries = self._entries((*path, "file"), model.file, model.kind, _NORMAL[model.kind])
+        entries = self._hash_entries((*path, "file"), model)
         limit, radius = _RADII.get(model.kind, (0, 0))
         if model.radius is not None and model.radius <= limit:
             radius = model.radius
@@ -129,6 +137,22 @@ class Assembly:
         if quality is None:
             quality = DEFAULT_QUALITY if model.kind == "pdq" else 0
         self.hash_lists.append(HashList(name, model.kind, entries, radius, quality))
+
+    def _hash_entries(self, path: Path, model: ListModel) -> Sequence[str]:
+        """Read the entries of a hash list; a large file of digests in the compiled core."""
+        kind = model.kind
+        if kind == "sha256" or kind == "md5" or kind == "pdq":
+            try:
+                content = self.files.map(model.file, MAX_DIGESTS_BYTES)
+            except FileRefused as refused:
+                self.error(path, refused.message, refused.hint)
+                return ()
+            if len(content) >= LARGE_LIST_BYTES:
+                found = read_digests_in(self.files.shown(model.file), content, kind)
+                self.errors.extend(found.errors)
+                self.warnings.extend(found.warnings)
+                return found.entries
+        return self._entries(path, model.file, kind, _NORMAL[kind])
 
     def _distances(self, path: Path, model: ListModel) -> None:
         """Check the keys of lists that are compared by distance."""

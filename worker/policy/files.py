@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 ROOT_FILE = "bundle.yaml"
+MAPPED_BYTES = 16 << 20  # a smaller file is read at once
+MAX_READ_BYTES = 1 << 62  # never mapped
+
+Content: TypeAlias = bytes | mmap
 
 
 class FileRefused(ValueError):
@@ -23,7 +29,7 @@ class BundleFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.contents: dict[str, bytes] = {}
+        self.contents: dict[str, Content] = {}
 
     def shown(self, name: str) -> str:
         """Name a file for people, as the caller named the bundle."""
@@ -35,6 +41,19 @@ class BundleFiles:
         Raises:
             FileRefused: It is absent, unreadable, too large, or lies outside the bundle.
         """
+        return bytes(self._load(name, max_bytes, MAX_READ_BYTES))
+
+    def map(self, name: str, max_bytes: int) -> Content:
+        """Read a file; one of 16 MiB or more as a view of its pages, which takes no memory of ours.
+
+        Such a file is replaced by renaming another over it: what is written into it is seen.
+
+        Raises:
+            FileRefused: As `read` does.
+        """
+        return self._load(name, max_bytes, MAPPED_BYTES)
+
+    def _load(self, name: str, max_bytes: int, mapped_bytes: int) -> Content:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
             raise FileRefused(
@@ -42,10 +61,10 @@ class BundleFiles:
             )
         key = str(path)
         if key not in self.contents:
-            self.contents[key] = self._read(key, max_bytes)
+            self.contents[key] = self._read(key, max_bytes, mapped_bytes)
         return self.contents[key]
 
-    def _read(self, key: str, max_bytes: int) -> bytes:
+    def _read(self, key: str, max_bytes: int, mapped_bytes: int) -> Content:
         path = self.root / key
         try:
             if not path.resolve().is_relative_to(self.root.resolve()):
@@ -54,7 +73,10 @@ class BundleFiles:
                 raise FileRefused(
                     f"`{key}` is larger than {max_bytes:,} bytes", "split it or shorten it"
                 )
-            return path.read_bytes()
+            if path.stat().st_size < mapped_bytes:
+                return path.read_bytes()
+            with path.open("rb") as file:
+                return mmap(file.fileno(), 0, access=ACCESS_READ)
         except FileNotFoundError:
             raise FileRefused(f"there is no file `{key}`", self._similar(key)) from None
         except RuntimeError:  # what Path.resolve() of Python 3.11 and 3.12 raises for a loop
@@ -70,7 +92,7 @@ class BundleFiles:
         return "files there: " + (", ".join(f"`{name}`" for name in names) or "none")
 
 
-def digest(contents: Mapping[str, bytes]) -> str:
+def digest(contents: Mapping[str, Content]) -> str:
     """Name a bundle: SHA-256 over its files in order of path, as 64 hex digits.
 
     Each file gives u32 LE length of its path, the path (UTF-8, `/` between parts, relative to
