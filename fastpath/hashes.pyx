@@ -14,6 +14,7 @@ from fastpath.text cimport ByteSpan, Lane, fold, trim
 from fastpath.errors import BuildError
 
 cdef enum:
+    LABEL_POINTS = 63  # of a label that is a name
     MAX_ENTRIES = 67108864  # of all lists of one kind; 24 bytes of table and 8 of pair each
 
 KINDS = ("domain", "url", "phrase")  # by KIND_*

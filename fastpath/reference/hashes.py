@@ -22,8 +22,11 @@ WHITE_SPACE = (
 )
 QUOTES = "\"'`\xab\xbb\u2018\u2019\u201c\u201d"
 TRAILING = ".,;:!?)]}'\""
-_FOUND = re.compile(f"[hH][tT][tT][pP][sS]?://[^{WHITE_SPACE}{QUOTES}<>]*")
-_SCHEME = re.compile(r"[hH][tT][tT][pP]([sS]?)://")
+_FOUND = re.compile(f"[hH](?:[tT][tT]|[xX][xX])[pP][sS]?://[^{WHITE_SPACE}{QUOTES}<>]*")
+_SCHEME = re.compile(r"[hH](?:[tT][tT]|[xX][xX])[pP]([sS]?)://")
+_DOTS = re.compile(r"[\[({](?:\.|dot)[\])}]|\u3002")  # as people write a dot to hide a link
+MAX_LABEL = 63  # code points; a longer label is no name, and stays as it is
+_DECIMAL, _OCTAL, _HEX = (re.compile(f"[{digits}]+") for digits in ("0-9", "0-7", "0-9a-f"))
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -106,9 +109,47 @@ def _normal_escapes(part: str) -> str:
 
 
 def canonical_host(host: str, fold: Fold) -> str:
-    """Return a host as it is compared: escapes decoded, lower case, folded where not ASCII."""
+    """Return a host as it is compared.
+
+    Escapes are decoded; letters are lower case, others folded; `[.]`, `(dot)`, U+3002 and their
+    like are dots; labels outside ASCII become A-labels (RFC 3492); an IPv4 address in any form
+    that browsers take becomes four decimal numbers.
+    """
     host = _normal_escapes(host)
-    return host.translate(_LOWER) if host.isascii() else fold(host)
+    host = _DOTS.sub(".", host.translate(_LOWER) if host.isascii() else fold(host))
+    host = ".".join(_a_label(label) for label in host.split("."))
+    address = _ipv4(host)
+    return host if address is None else ".".join(str(byte) for byte in address.to_bytes(4, "big"))
+
+
+def _a_label(label: str) -> str:
+    if label.isascii() or len(label) > MAX_LABEL:
+        return label
+    return "xn--" + label.encode("punycode").decode()
+
+
+def _ipv4(host: str) -> int | None:
+    """Read an IPv4 address as the URL Standard does (section 3.5), None where it is none."""
+    parts = host.removesuffix(".").split(".")
+    numbers = [_number(part) for part in parts]
+    if len(parts) > 4:
+        return None
+    address = 0
+    for place, number in enumerate(numbers):
+        last = place == len(numbers) - 1
+        if number is None or number >= (256 ** (5 - len(numbers)) if last else 256):
+            return None
+        address += number if last else number * 256 ** (3 - place)
+    return address
+
+
+def _number(part: str) -> int | None:
+    """Read a decimal, octal (0...) or hexadecimal (0x...) number."""
+    if part.startswith("0x"):
+        return int(part[2:] or "0", 16) if _HEX.fullmatch(part[2:] or "0") else None
+    if len(part) > 1 and part.startswith("0"):
+        return int(part, 8) if _OCTAL.fullmatch(part) else None
+    return int(part) if _DECIMAL.fullmatch(part) else None
 
 
 def canonical_url(url: str, fold: Fold) -> tuple[str, str]:
