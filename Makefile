@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 EXAMPLE := deploy/example
+ROUNDS ?= 10
 SOURCES := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.pxi fastpath/*.h) setup.py pyproject.toml
 
-.PHONY: demo test kafka bench lint deploy-check clean
+.PHONY: demo test kafka faults bench lint deploy-check clean
 
 ## demo: run the main job on the shipped sample
 demo: .venv/installed
@@ -19,6 +20,10 @@ test: .venv/dev lint
 ## kafka: start a development broker in the foreground; Ctrl-C stops it
 kafka: .venv/installed
 	$(BIN)/python -m deploy.local
+
+## faults: rounds of kills and stops on a real Kafka, added to tests/faults/record.json
+faults: .venv/dev
+	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --record
 
 ## bench: 200,000 posts through real Kafka with two processes per stage, checked against scan
 bench: .venv/dev

@@ -191,7 +191,7 @@ class Deployment:
         """Tell whether all that was loaded went through; outputs never follow their offsets."""
         for worker in self.workers:
             code = worker.process.poll()
-            assert code in (None, 0), f"a worker ended with {code}: {_tail(worker.log)}"
+            assert code in (None, 0), f"a worker ended with {code}: {tail(worker.log)}"
         return all(self.caught_up(stage) for stage in STAGE_NAMES)
 
     def read(self, role: str) -> list[Read]:
@@ -233,6 +233,6 @@ class Deployment:
             consumer.close(autocommit=False)
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
     lines = [line for line in log.read_text().splitlines() if '"logger": "kafka' not in line]
     return "\n".join(lines[-15:])

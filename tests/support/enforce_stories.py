@@ -160,8 +160,12 @@ class Replay:
 
 
 def told(output: Output) -> dict[str, Any]:
+    """Take from an action's output what the oracle knows."""
+    return told_of(orjson.loads(output.value or b""))
+
+
+def told_of(r: dict[str, Any]) -> dict[str, Any]:
     """Take from an action record what the oracle knows."""
-    r = orjson.loads(output.value or b"")
     proposal = r["proposal"] or {"cause": None, "kind": None}
     return {
         "shadow": r["shadow"],

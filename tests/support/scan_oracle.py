@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -64,6 +65,7 @@ class Post:
     scores: dict[str, float]
 
 
+@cache  # streams repeat their texts
 def fold(text: str) -> str:
     """NFKC_Casefold (Unicode 3.13, D146) with the normaliser of Unicode 15.0."""
     once = unicodedata2.normalize("NFKC", unicodedata2.normalize("NFD", text).casefold())

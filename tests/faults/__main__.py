@@ -1,0 +1,59 @@
+"""Run faults on a real broker and keep a record of them.
+
+python -m tests.faults --seed 1 --posts 200000 --kills 60
+python -m tests.faults --rounds 10 --record
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults import record
+from tests.faults.run import run
+
+
+def main() -> int:
+    """Run seed after seed; stop with 1 at the first run that violates an invariant."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seed", type=int, help="of the first run; the next one on record if left")
+    parser.add_argument("--rounds", type=int, default=1, help="how many runs, each with a new seed")
+    parser.add_argument("--posts", type=int, default=200_000, help="per run")
+    parser.add_argument("--kills", type=int, default=60, help="per run, at least")
+    parser.add_argument("--record", action="store_true", help="append each run to record.json")
+    parser.add_argument("--folder", type=Path, help="keep the workers' logs here")
+    options = parser.parse_args()
+    seeds = [each["seed"] for each in record.read()]
+    first = max(seeds, default=0) + 1 if options.seed is None else options.seed
+    for seed in range(first, first + options.rounds):
+        with contextlib.ExitStack() as stack:
+            folder = options.folder and options.folder / str(seed)
+            if folder is None:
+                temporary = tempfile.TemporaryDirectory(prefix="weir-faults-")
+                folder = Path(stack.enter_context(temporary))
+            report = run(folder, seed=seed, posts=options.posts, kills=options.kills, tell=_tell)
+        sys.stdout.write(f"{report.text()}\n")
+        sys.stdout.flush()
+        if options.record:
+            record.add(report.document())
+        if report.violations:
+            return 1
+    if options.record:
+        sys.stdout.write(f"{record.totals(record.read())}\n")
+    return 0
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

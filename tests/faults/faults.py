@@ -1,0 +1,213 @@
+"""Choose the faults of a run, from a seed, and carry them out on the processes of one slot."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from tests.support.deployment import Deployment, WorkerProcess, tail
+
+Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin"]
+
+# How often each point is reached before a fault there: the first ones come once per start.
+POINTS: tuple[tuple[str, int], ...] = (
+    ("in_assign", 1), ("in_restore[0]", 1), ("in_restore[2]", 1), ("after_claim", 3),
+    ("after_poll", 40), ("after_decide", 25), ("after_begin", 25), ("after_send[0]", 25),
+    ("after_send[3]", 6), ("after_flush", 25), ("after_offsets", 25), ("before_commit", 25),
+    ("after_commit", 25),
+)  # fmt: skip
+BATCHES = (50, 300, 2_000, 100_000)
+UNREACHED_S = 20.0  # a point that is not reached by then is given up: SIGKILL wherever it stands
+AWAY_S = 25.0  # longer than a session and an abort: another slot must have taken over
+STOPS_S = (1.0, 12.0)  # below and above the session timeout of 6.5 s
+ENDED = frozenset({-signal.SIGKILL, 70, 71})  # what heals by a restart; anything else is wrong
+ZOMBIE_S = 15.0  # a fenced process ends with its next write; without work it may never write
+STEP_S = 0.02
+
+
+class Fault(NamedTuple):
+    kind: Kind
+    point: str
+    times: int
+    seconds: float
+    batch: int  # records per poll
+
+
+def plan(seed: str) -> Iterator[Fault]:
+    """Yield faults for ever; every point comes up in every round of them."""
+    chosen = random.Random(seed)
+    while True:
+        points = list(POINTS)
+        chosen.shuffle(points)
+        for number, (point, most) in enumerate(points):
+            kind: Kind = "kill"
+            if number == 0:
+                kind = "stop"
+            elif number == 1:
+                kind = chosen.choice(("twin", "twin", "away"))
+            yield Fault(
+                kind, point, chosen.randint(1, most), chosen.choice(STOPS_S), chosen.choice(BATCHES)
+            )
+        yield Fault("random", "", 0, chosen.uniform(0.5, 8.0), chosen.choice(BATCHES))
+
+
+@dataclass
+class Tally:
+    """Count what happened, over all slots of a run."""
+
+    kills: Counter[str] = field(default_factory=Counter)  # by failpoint; "anywhere" at random
+    stops: Counter[str] = field(default_factory=Counter)
+    idle: Counter[str] = field(default_factory=Counter)  # zombies that had nothing to write
+    exits: Counter[int] = field(default_factory=Counter)
+    stages: Counter[str] = field(default_factory=Counter)  # whose thread was at the failpoint
+    starts: int = 0
+    wrong: list[str] = field(default_factory=list)
+    same_slot_s: list[float] = field(default_factory=list)  # end of a process to its next restore
+    takeover_s: list[float] = field(default_factory=list)  # the same, by another slot
+    restores: list[tuple[str, float]] = field(default_factory=list)  # warm or cold, seconds
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Slot(threading.Thread):
+    """Start a slot's worker over and over, each time with another fault, until told to stop."""
+
+    def __init__(
+        self, name: str, deployment: Deployment, faults: Iterator[Fault], tally: Tally
+    ) -> None:
+        super().__init__(name=f"slot-{name}", daemon=True)
+        self.slot = name
+        self.done = threading.Event()
+        self.workers: list[WorkerProcess] = []
+        self._deployment = deployment
+        self._faults = faults
+        self._tally = tally
+        self._ended: float | None = None  # when the slot's last process ended, wall seconds
+
+    def run(self) -> None:
+        try:
+            while not self.done.is_set() and not self._tally.wrong:
+                self._one(next(self._faults))
+        except Exception as error:  # noqa: BLE001  # a thread's error would be lost
+            self._tally.wrong.append(f"slot {self.slot}: {error!r}")
+
+    def _one(self, fault: Fault) -> None:
+        if fault.kind == "random":
+            worker = self._start(fault, None)
+            self._sleep_or_end(worker, fault.seconds)
+            self._kill(worker, "anywhere")
+        elif fault.kind in ("kill", "away"):
+            worker = self._start(fault, f"{fault.point}:{fault.times}")
+            self._sleep_or_end(worker, UNREACHED_S)
+            self._kill(worker, "anywhere")
+            if fault.kind == "away":
+                self.done.wait(AWAY_S)
+        else:
+            self._halt(fault)
+
+    def _start(self, fault: Fault | None, failpoint: str | None) -> WorkerProcess:
+        batch = 100_000 if fault is None else fault.batch
+        with self._tally.lock:  # a deployment numbers its workers
+            worker = self._deployment.start(
+                self.slot, failpoint=failpoint, start="earliest", max_poll_records=batch
+            )
+            self._tally.starts += 1
+        self.workers.append(worker)
+        return worker
+
+    def _sleep_or_end(self, worker: WorkerProcess, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and worker.process.poll() is None:
+            if self.done.is_set():
+                return
+            time.sleep(STEP_S)
+
+    def _kill(self, worker: WorkerProcess, otherwise: str) -> None:
+        """End a process that has not ended yet, and count how it ended."""
+        point = otherwise
+        if worker.process.poll() is None:
+            worker.kill()
+        elif worker.process.returncode == -signal.SIGKILL:
+            point = self._note_point(worker)
+        self._note_end(worker, point)
+
+    def _note_end(self, worker: WorkerProcess, point: str) -> None:
+        code = worker.process.wait()
+        began, self._ended = self._ended, time.time()
+        with self._tally.lock:
+            if code == -signal.SIGKILL:
+                self._tally.kills[point] += 1
+            else:
+                self._tally.exits[code] += 1
+            if code not in ENDED:
+                self._tally.wrong.append(f"a worker ended with {code}: {tail(worker.log)}")
+            self._note_restores(worker, began)
+
+    def _note_point(self, worker: WorkerProcess) -> str:
+        told = [each for each in worker.events if each["event"] == "failpoint"]
+        with self._tally.lock:
+            self._tally.stages[told[-1]["thread"]] += 1
+        return str(told[-1]["point"])
+
+    def _note_restores(self, worker: WorkerProcess, ended: float | None) -> None:
+        """Report, never judge: how long after the slot's last end a partition was back."""
+        restored = [each for each in worker.events if each["event"] == "partition_restored"]
+        for each in restored:
+            self._tally.restores.append((each["mode"], each["seconds"]))
+        if restored and ended is not None:
+            first = datetime.fromisoformat(restored[0]["time"]).timestamp()
+            self._tally.same_slot_s.append(first - ended)
+
+    def _halt(self, fault: Fault) -> None:
+        """Let a process stop itself, and resume it after its slot, or its session, has gone on."""
+        worker = self._start(fault, f"{fault.point}:{fault.times}:STOP")
+        end = time.monotonic() + UNREACHED_S
+        while not _is_stopped(worker) and worker.process.poll() is None:
+            if time.monotonic() > end or self.done.is_set():
+                self._kill(worker, "anywhere")
+                return
+            time.sleep(STEP_S)
+        if worker.process.poll() is not None:
+            self._note_end(worker, "anywhere")
+            return
+        point = self._note_point(worker)
+        with self._tally.lock:
+            self._tally.stops[point] += 1
+        if fault.kind == "twin":
+            self._ended = time.time()
+            twin = self._start(fault, None)
+            self._sleep_or_end(twin, 6.0)
+            worker.process.send_signal(signal.SIGCONT)
+            self._await_end_of_zombie(worker, point)
+            self._kill(twin, "anywhere")
+            return
+        self.done.wait(fault.seconds)
+        worker.process.send_signal(signal.SIGCONT)
+        self._sleep_or_end(worker, 5.0)
+        self._kill(worker, "anywhere")
+
+    def _await_end_of_zombie(self, worker: WorkerProcess, point: str) -> None:
+        """A fenced process ends by itself as soon as it has something to write."""
+        end = time.monotonic() + ZOMBIE_S
+        while worker.process.poll() is None and time.monotonic() < end:
+            time.sleep(STEP_S)
+        if worker.process.poll() is None:
+            with self._tally.lock:
+                self._tally.idle[point] += 1
+            worker.kill()
+        self._note_end(worker, "anywhere")
+
+
+def _is_stopped(worker: WorkerProcess) -> bool:
+    try:
+        stat = Path(f"/proc/{worker.process.pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"

@@ -1,0 +1,266 @@
+"""One run: a stream of posts, workers that die and stop all along, and the invariants at the end.
+
+The invariants are those of docs/delivery.md. Everything is judged from topics, by a concurrent
+reader, an oracle of its own, and the brokers' log files; times are reported, never judged.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+from deploy.local.broker import LocalKafka
+from tests.faults import oracle, stream
+from tests.faults.faults import Slot, Tally, plan
+from tests.faults.reader import Reader
+from tests.faults.record import shown
+from tests.faults.segments import Outcomes, outcomes
+from tests.faults.state_log import follow
+from tests.support.deployment import ROOT, Deployment, wait_for
+from worker.settings import STAGE_NAMES
+from worker.transport.kafka.topics import WRITES
+
+BUNDLE = ROOT / "deploy" / "example" / "bundle"
+INPUTS = {"screen": "posts", "correlate": "sightings", "enforce": "signals"}
+CHUNKS = 24  # the stream is loaded in parts, so that every fault finds work
+DRAIN_S = 300.0  # generous: a bound for hangs after the faults
+LIMIT_S = 1_500.0  # the same for the faults themselves
+
+
+@dataclass
+class Report:
+    """Say what a run went through and what it found."""
+
+    seed: int
+    posts: int = 0
+    tally: Tally = field(default_factory=Tally)
+    committed: int = 0  # transactions
+    aborted: int = 0
+    hidden: int = 0  # records of aborted transactions, which no reader saw
+    claims: int = 0
+    deltas: int = 0
+    drain_s: float = 0.0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        return self.tally.kills.total()
+
+    def document(self) -> dict[str, Any]:
+        """Give what the record keeps."""
+        tally = self.tally
+        return {
+            "seed": self.seed,
+            "posts": self.posts,
+            "kills": dict(sorted(tally.kills.items())),
+            "stops": dict(sorted(tally.stops.items())),
+            "restarts": tally.starts,
+            "ends": {str(code): count for code, count in sorted(tally.exits.items())},
+            "transactions": self.committed,
+            "aborted": self.aborted,
+            "violations": len(self.violations),
+        }
+
+    def text(self) -> str:
+        """Give the lines that a run ends with."""
+        tally = self.tally
+        exits = ", ".join(f"{count} x {code}" for code, count in sorted(tally.exits.items()))
+        lines = [
+            f"seed {self.seed}: posts {self.posts}, kills {self.kills}, "
+            f"stops {tally.stops.total()}, restarts {tally.starts}, "
+            f"transactions {self.committed}, aborted {self.aborted} "
+            f"({self.hidden} records hidden), claims {self.claims}, deltas {self.deltas}, "
+            f"violations {len(self.violations)}; {self.seconds:.0f} s",
+            f"kills by failpoint: {shown(tally.kills)}",
+            f"stops by failpoint: {shown(tally.stops)}; idle zombies {tally.idle.total()}; "
+            f"other ends: {exits or 'none'}",
+            f"same slot, end to first partition restored: {_times(tally.same_slot_s)}",
+        ]
+        for mode in ("cold", "warm"):
+            times = [seconds for kind, seconds in tally.restores if kind == mode]
+            lines.append(f"restore, {mode}: {_times(times)}")
+        lines.append(f"drained {self.drain_s:.1f} s after the last fault")
+        return "\n".join([*lines, *(f"VIOLATION {each}" for each in self.violations)])
+
+
+def run(
+    folder: Path,
+    *,
+    seed: int,
+    posts: int,
+    kills: int,
+    tell: Callable[[str], None] = lambda _text: None,
+) -> Report:
+    """Run `posts` through two slots until `kills` processes were killed, then judge."""
+    began = time.monotonic()
+    report = Report(seed)
+    kafka = LocalKafka()
+    try:
+        deployment = Deployment(kafka.start(), folder, BUNDLE)
+        deployment.create()
+        names = {role for stage in STAGE_NAMES for role in WRITES[stage]}
+        topics = sorted(deployment.settings().topic(role) for role in names)
+        reader = Reader(deployment.servers, topics)
+        reader.start()
+        try:
+            _fault(deployment, report, posts, kills, tell)
+            if not report.tally.wrong:
+                _drain(deployment, report)
+                tell("drained; judging")
+                ends = {tp: end for topic in topics for tp, end in deployment.ends(topic).items()}
+                reader.finish(ends, DRAIN_S)
+                data = kafka.folder / "data" if kafka.folder else folder
+                report.violations += _judge(deployment, report, reader, topics, data)
+        finally:
+            deployment.close()
+        report.violations += report.tally.wrong
+    finally:
+        kafka.stop()
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _fault(
+    deployment: Deployment, report: Report, posts: int, kills: int, tell: Callable[[str], None]
+) -> None:
+    """Load the stream part by part while both slots go from fault to fault."""
+    slots = [
+        Slot(name, deployment, plan(f"{report.seed} {name}"), report.tally) for name in ("a", "b")
+    ]
+    lines = list(stream.posts(report.seed, posts))
+    size = -(-posts // CHUNKS)
+    until = time.monotonic() + LIMIT_S
+    for number, first in enumerate(range(0, posts, size)):
+        part = deployment.folder / f"posts-{number}.ndjson"
+        part.write_bytes(b"\n".join(lines[first : first + size]) + b"\n")
+        report.posts += deployment.load(part).posts
+        part.unlink()
+        tell(f"{report.posts} posts loaded, {report.kills} kills")
+        if number == 0:
+            for slot in slots:
+                slot.start()
+        due = kills * (number + 1) / CHUNKS
+        while report.kills < due and not report.tally.wrong and time.monotonic() < until:
+            time.sleep(0.2)
+    for slot in slots:
+        slot.done.set()
+    for slot in slots:
+        slot.join()
+    if time.monotonic() > until:
+        report.violations.append(f"only {report.kills} kills within {LIMIT_S:.0f} s")
+
+
+def _drain(deployment: Deployment, report: Report) -> None:
+    """I8: two workers without faults bring everything to its end."""
+    deployment.workers.clear()
+    began = time.monotonic()
+    for name in ("a", "b"):
+        deployment.start(name, start=None)
+    try:
+        wait_for(deployment.drained, "the rest goes through", DRAIN_S, 0.5)
+    except AssertionError as error:
+        report.violations.append(f"I8: {error}")
+    report.drain_s = time.monotonic() - began
+    codes = [worker.stop() for worker in deployment.workers]
+    if codes != [0, 0]:
+        report.violations.append(f"I8: the last workers ended with {codes}")
+
+
+def _judge(
+    deployment: Deployment, report: Report, reader: Reader, topics: list[str], data: Path
+) -> list[str]:
+    topic = deployment.settings().topic
+    posts = deployment.read("posts")
+    signals = reader.of(topic("signals"))
+    actions = [r for role in WRITES["enforce"] if "action" in role for r in reader.of(topic(role))]
+    actions += reader.of(topic("shadow"))
+    expected = oracle.Expected(posts, deployment.bundle)
+    wrong = [f"I6: {each}" for each in reader.broken]
+    if expected.inputs != report.posts:
+        wrong.append(f"I10: {report.posts} posts were loaded, {expected.inputs} are there")
+    letters = reader.of(topic("dlq"))
+    checks = {
+        "posts": oracle.check_screen(expected, signals, letters),
+        "campaigns": oracle.check_campaigns(expected, signals, reader.of(topic("sightings"))),
+        "actions": oracle.check_actions(
+            signals, actions, deployment.bundle, bytes.fromhex("5a" * 32), deployment.partitions
+        ),
+    }
+    wrong += [f"{name}: {each}" for name, found in checks.items() for each in found]
+    wrong += _judge_state(deployment, report, reader)
+    return wrong + _judge_segments(report, reader, topics, data)
+
+
+def _judge_state(deployment: Deployment, report: Report, reader: Reader) -> list[str]:
+    """I5: every state partition is one unbroken chain that ends at the committed offset."""
+    wrong = []
+    settings = deployment.settings()
+    for stage in STAGE_NAMES:
+        topic, source = settings.topic(f"state.{stage}"), settings.topic(INPUTS[stage])
+        consumer = KafkaConsumer(
+            bootstrap_servers=deployment.servers,
+            group_id=settings.group(stage),
+            enable_auto_commit=False,
+        )
+        for number in range(deployment.partitions):
+            held = reader.records[TopicPartition(topic, number)]
+            log = follow((read.offset, read.value) for read in held)
+            committed = consumer.committed(TopicPartition(source, number))
+            where = f"I5: {topic}-{number}"
+            wrong += [f"{where}: {each}" for each in log.broken[:3]]
+            if log.in_next != committed:
+                wrong.append(f"{where} ends at {log.in_next}, the group at {committed}")
+            report.claims += log.claims
+            report.deltas += log.deltas
+        consumer.close(autocommit=False)
+    return wrong
+
+
+def _judge_segments(report: Report, reader: Reader, topics: list[str], data: Path) -> list[str]:
+    """I6, I7: the reader saw what transactions committed, all of it, and nothing else."""
+    wrong = []
+    aborts: set[tuple[int, int]] = set()
+    for folder in sorted(data.iterdir()):
+        name, _, number = folder.name.rpartition("-")
+        if name == "__consumer_offsets":
+            report.committed += outcomes(folder).commits
+        if name not in topics:
+            continue
+        found: Outcomes = outcomes(folder)
+        aborts |= found.aborts
+        report.hidden += len(found.aborted)
+        seen = {read.offset for read in reader.records[TopicPartition(name, int(number))]}
+        where = f"{name}-{number}"
+        if seen & found.aborted:
+            wrong.append(
+                f"I6: {where}: aborted records were read: {sorted(seen & found.aborted)[:3]}"
+            )
+        if seen & found.open:
+            wrong.append(
+                f"I6: {where}: records of open transactions: {sorted(seen & found.open)[:3]}"
+            )
+        if found.committed - seen:
+            lost = sorted(found.committed - seen)
+            wrong.append(f"I6: {where}: {len(lost)} committed records unread: {lost[:3]}")
+        compacted = ".state." in name  # what the reader saw before may be gone from the log
+        if seen - found.committed and not compacted:
+            wrong.append(
+                f"I7: {where}: read, but never committed: {sorted(seen - found.committed)[:3]}"
+            )
+    report.aborted = len(aborts)
+    return wrong
+
+
+def _times(seconds: list[float]) -> str:
+    if not seconds:
+        return "none"
+    ordered = sorted(seconds)
+    most = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"{len(ordered)}, p50 {statistics.median(ordered):.2f} s, p99 {most:.2f} s"
