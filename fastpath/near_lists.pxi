@@ -50,6 +50,7 @@ cdef class NearLists:
     def __cinit__(self, hash_lists):
         cdef SimHashIndex simhashes
         cdef PdqIndex pdqs
+        cdef Digests packed  # holds what the index copies from
         self.indexes = []
         self.lists = <NearList*>calloc(<size_t>len(hash_lists) + 1, sizeof(NearList))
         self.room = CHUNK_RECORDS * POST_MEDIA
@@ -63,7 +64,8 @@ cdef class NearLists:
                 self.lists[self.count].table = &simhashes.table
                 self.of_texts = True
             elif held.kind == "pdq":
-                pdqs = PdqIndex(raw_digests(pack_digests(held.entries, 32)), held.radius)
+                packed = pack_digests(held.entries, 32)
+                pdqs = PdqIndex(raw_digests(packed), held.radius)
                 self.lists[self.count].table = &pdqs.table
                 self.lists[self.count].of_images = True
                 self.lists[self.count].min_quality = held.min_quality
@@ -279,7 +281,7 @@ cdef bint keep_nearest(
 
 
 cdef object raw_digests(Digests digests):
-    """Return the bytes of digests as a view; they outlive it only while `digests` is held."""
+    """Return the bytes of digests as a view, which the caller drops before `digests`."""
     if digests.count == 0:
         return b""
     return <const uint8_t[:digests.count * digests.width]>digests.data

@@ -1,0 +1,58 @@
+"""Fuzz URLs, hosts and SimHashes of text against the twin: `python -m tests.fuzz.fuzz_urls`.
+
+The input is text (what is not UTF-8 is replaced, as a record with it is refused before). URLs that
+are found, their canonical forms and hosts, and the SimHash must be the twin's; a canonical form
+that is canonicalised again keeps its host.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from fastpath.hashes import canonical_url_of, urls_in
+from fastpath.reference import hashes as twin
+from fastpath.reference import near
+from fastpath.reference.text import fold_text
+from fastpath.simhash import gram_text_of, simhash_of
+
+
+def check_url(url: str) -> None:
+    """Compare one canonical form."""
+    canonical, host = twin.canonical_url(url, fold_text)
+    assert canonical_url_of(url.encode()) == (canonical.encode(), host.encode()), url
+
+
+def test_one(data: bytes) -> None:
+    """Read one input; raises AssertionError where two readings differ."""
+    text = data.decode("utf-8", "replace")
+    found = twin.find_urls(text)
+    assert urls_in(text.encode()) == [url.encode() for url in found]
+    for url in (*found, text, f"http://{text}", f"hxxps://a@{text[:70]}.b:443/{text}"):
+        check_url(url)
+    lane = fold_text(text)
+    assert gram_text_of(text) == near.gram_text(lane)
+    assert simhash_of(text) == near.simhash(lane)
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield inputs to begin with."""
+    for text in (
+        "see hxxps://evil[.]example(dot)com/a/../b?c#d, and HTTP://0x7f.1:80/%7e",
+        "http://bücher.例え。テスト/%C3%A9 https://user:pw@h:0443//./x\\y www.a.example @me 123",
+        "http://[::1]:80/ http://1.2.3.4.5 http://08 http://xn--a.b {.} [dot] (.]",
+        "dear friends, the hall is open tonight, bring everyone you know " * 5,
+    ):
+        yield text.encode()
+
+
+def main() -> None:
+    """Hand over to libFuzzer; its options stand on the command line."""
+    import atheris
+
+    atheris.Setup(sys.argv, test_one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
