@@ -21,6 +21,7 @@ MODULES = [
     "posts",
     "fingerprints",
     "batches",
+    "batch_writer",
     "screen",
 ]
 

@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from deploy.local.broker import serving
-from worker.transport.kafka.producer import partition_of
+from fastpath.batch_writer import partition_of
 
 BATCH_BYTES = 128 * 1024
 BROKER_FILE = "broker.json"

@@ -8,21 +8,17 @@ from typing import Any
 
 from kafka import KafkaProducer
 from kafka import errors as client_errors
-from kafka.partitioner.default import murmur2
 
+from fastpath.batch_writer import partition_of
 from worker.domain.errors import ConfigError, Fatal, Fenced
 from worker.settings import Settings
 from worker.transport.kafka.client import guard_client, producer_options, unavailable
+from worker.transport.kafka.packed_batches import PackedBatches, Sent
 from worker.transport.protocols import Flushed, Headers, Partition
 
 # What a full send may raise: no metadata or buffer within max_block_ms, a record above
 # max_request_size, an unknown partition, a closed client.
 _SEND_ERRORS = (client_errors.KafkaError, ValueError, TypeError, AssertionError)
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Place a key as Java's default partitioner does (murmur2, KIP-480 leaves keys alone)."""
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class KafkaSink:
@@ -41,14 +37,16 @@ class KafkaSink:
         if self._options.get("key_serializer") or self._options.get("value_serializer"):
             raise ValueError("records are bytes: serializers hide errors from us")
         self._partitions: dict[str, int] = {}
-        self._pending: list[tuple[str, Any]] = []
         self._producer = self._connect()
 
     def _connect(self) -> KafkaProducer:
         try:
-            return KafkaProducer(**self._options)
+            producer = KafkaProducer(**self._options)
         except client_errors.KafkaTimeoutError as error:
             raise unavailable(self._settings.kafka, error) from None
+        sizes = self._options["batch_size"], self._options["max_request_size"]
+        self._batches = PackedBatches(producer, *sizes)
+        return producer
 
     def partition_count(self, topic: str) -> int:
         """Return how many partitions a topic has; blocks on the first call for a topic.
@@ -76,22 +74,17 @@ class KafkaSink:
         time_ms: int | None = None,
     ) -> None:
         """Hand one record over; no key goes to partition 0."""
+        partitions = self.partition_count(topic)
         if partition is None:
-            partition = 0 if key is None else partition_of(key, self.partition_count(topic))
+            partition = 0 if key is None else partition_of(key, partitions)
+        if not 0 <= partition < partitions:
+            raise Fatal(f"{topic} has {partitions} partitions, none is {partition}")
         if value is None and key is None:
-            key = b""  # the client sends no record that has neither
+            key = b""  # a record that has neither is no record
         try:
-            future = self._producer.send(
-                topic,
-                value=value,
-                key=key,
-                headers=list(headers),
-                partition=partition,
-                timestamp_ms=time_ms,
-            )
+            self._batches.add(topic, partition, key, value, headers, time_ms)
         except _SEND_ERRORS as error:
             raise failure(f"a record for {topic}-{partition} was not taken", error) from error
-        self._pending.append((topic, future))
 
     def flush(self, timeout_s: float) -> int:
         """Wait for every record; raise where one was not acknowledged; see `Sink.flush`."""
@@ -101,38 +94,42 @@ class KafkaSink:
         return flushed.acknowledged
 
     def settle(self, timeout_s: float) -> Flushed:
-        """Wait for every record and look at each future.
+        """Wait for every batch and look at each future.
 
         The client's own flush waits its timeout per batch and returns when batches failed, so
         it only starts the sending; the futures decide.
         """
-        pending, self._pending = self._pending, []
-        if not pending:
+        try:
+            sent = self._batches.take()
+        except _SEND_ERRORS as error:
+            raise failure("a batch was not taken", error) from error
+        if not sent:
             return Flushed(0)
         deadline = time.monotonic() + timeout_s
         try:
             self._producer.flush(timeout_s)
         except client_errors.KafkaError as error:
-            return Flushed(0, len(pending), repr(error))
-        return _judge(pending, deadline)
+            return Flushed(0, sum(each.records for each in sent), repr(error))
+        return _judge(sent, deadline)
 
     def close(self, timeout_s: float) -> None:
         """Let go of the client; what was not flushed is given up."""
         self._producer.close(timeout=timeout_s)
 
 
-def _judge(pending: Sequence[tuple[str, Any]], deadline: float) -> Flushed:
-    failed, reason = 0, ""
+def _judge(sent: Sequence[Sent], deadline: float) -> Flushed:
+    acknowledged, failed, reason = 0, 0, ""
     last: dict[Partition, int] = {}
-    for topic, future in pending:
+    for each in sent:
         try:
-            found = future.get(max(deadline - time.monotonic(), 0))
+            found = each.future.get(max(deadline - time.monotonic(), 0))
         except client_errors.KafkaError as error:
-            failed += 1
-            reason = reason or f"{topic}: {error!r}"
+            failed += each.records
+            reason = reason or f"{each.topic}: {error!r}"
             continue
+        acknowledged += each.records
         last[Partition(found.topic, found.partition)] = found.offset
-    return Flushed(len(pending) - failed, failed, reason, last)
+    return Flushed(acknowledged, failed, reason, last)
 
 
 def failure(what: str, error: Exception) -> Fatal | ConfigError:
