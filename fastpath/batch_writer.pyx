@@ -5,7 +5,7 @@ Kafka protocol ("Record Batch"). The client's own builder takes some microsecond
 `tests/parity/test_batch_writer.py` holds that both write the same bytes.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t

@@ -210,6 +210,7 @@ cdef class Screen:
     cdef SipKey key
     cdef bint by_content  # origin time is created_at
     cdef bint check_key
+    cdef bint every_digest  # whether a window or a sighting needs the text digest of every post
     cdef bint[5] packs  # by fingerprint type
     cdef uint32_t keyword_lists
     cdef uint32_t all_lists
@@ -256,6 +257,9 @@ cdef class Screen:
         self.arena = Arena()
         self.by_content = spec.time_source == "created_at"
         self.check_key = spec.check_key
+        self.every_digest = bool(spec.fingerprints) or any(
+            window.count == "repeated_texts" for window in spec.windows
+        )
         for place, kind in enumerate(FINGERPRINT_TYPES):
             self.packs[place] = kind in spec.fingerprints
         self.keyword_lists = <uint32_t>len(spec.keyword_lists)
@@ -497,7 +501,8 @@ cdef class Screen:
         memset(found.lists, 0, self.all_lists * sizeof(uint64_t))
         for i in range(self.hash_lists):
             found.distances[i] = FARTHEST
-        blake2b(found.digest, 16, NULL, 0, found.folded.data, found.folded.size)
+        if self.every_digest:
+            blake2b(found.digest, 16, NULL, 0, found.folded.data, found.folded.size)
         self.hit_count = 0
         if post.media_count > POST_MEDIA:
             found.flags |= FLAG_MEDIA_TRUNCATED
@@ -665,7 +670,7 @@ cdef class Screen:
                 &self.key, TARGET_TAG, post.repost_of.data, post.repost_of.size
             ).first
             record.targets += 1
-        record.has_text = found.folded.size > 0
+        record.has_text = self.every_digest and found.folded.size > 0
         memcpy(&record.digest, found.digest, 8)
         seen = count_post(&windows.table, &record, found.windows)
         if seen & SEEN_LATE:
@@ -899,7 +904,8 @@ cdef class Screen:
         row.matches = tuple([self.match(matches, i) for i in range(matches.count)])
         row.hits = tuple([self.hit(&found.hits[i]) for i in range(found.hit_count)])
         row.windows = tuple([found.windows[i] for i in range(<size_t>len(self.spec.windows))])
-        row.text_digest = PyBytes_FromStringAndSize(<const char*>found.digest, 16)
+        blake2b(digest, 16, NULL, 0, found.folded.data, found.folded.size)
+        row.text_digest = PyBytes_FromStringAndSize(<const char*>digest, 16)
 
     cdef object match(self, const PostMatches* matches, size_t i):
         held = self.spec.keyword_lists[matches.rows[i].list]
