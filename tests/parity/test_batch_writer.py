@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from fastpath.batch_writer import HEADER_BYTES, BatchWriter, partition_of
 
-fields = st.none() | st.binary(max_size=300)
+fields = st.none() | st.binary(max_size=200)
 headers = st.lists(st.tuples(st.text(max_size=8), st.binary(max_size=40)), max_size=3).map(tuple)
 records = st.lists(st.tuples(fields, fields, headers, st.integers(-(2**40), 2**42)), min_size=1)
 states = st.tuples(
@@ -25,6 +25,7 @@ def builder(room: int) -> DefaultRecordBatchBuilder:
     )  # fmt: skip
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(records=records, room=st.integers(HEADER_BYTES, 2_000), state=states)
 def test_the_bytes_are_those_of_the_client(
     records: list[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...], int]],
