@@ -62,11 +62,9 @@ def test_rules_on_posts_give_the_actions_of_a_scan(
     deployment = deploy(bundle, partitions=partitions, fast_path=fast_path)
     run_through(deployment, posts, workers, records)
     expected = scan_into(deployment, posts, tmp_path / "out")
-    ids: dict[str, bytes | None] = {}
-    for read in deployment.actions():  # a worker that joins late may make another repeat some
-        first = ids.setdefault(read.json["action_id"], read.value)
-        assert first == read.value, "a repeated action is the same to the byte"
-    assert ids.keys() == action_ids(expected / "actions.ndjson")
+    ids = [read.json["action_id"] for read in deployment.actions()]
+    assert len(ids) == len(set(ids)), "a worker that joins late repeats nothing"
+    assert set(ids) == action_ids(expected / "actions.ndjson")
     assert len(ids) > 100, "the input must have something to decide"
     letters = {
         (r.header("weir.dlq.partition"), r.header("weir.dlq.offset")): r.value

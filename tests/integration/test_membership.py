@@ -27,7 +27,8 @@ def test_a_rejoin_for_new_metadata_completes_however_short_the_polls(
 
     def joined(partitions: int) -> bool:
         source.poll(SHORT_S, 1)
-        return source.stable and len(source.assigned()) == partitions
+        group = source.group()
+        return group.trusted and len(group.assigned) == partitions
 
     with contextlib.closing(admin):
         try:
