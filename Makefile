@@ -5,9 +5,11 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 EXAMPLE := deploy/example
 ROUNDS ?= 10
+SIMULATION_SECONDS ?= 360
+SEEDS ?= 0:1000000
 SOURCES := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.pxi fastpath/*.h) setup.py pyproject.toml
 
-.PHONY: demo test kafka faults bench lint deploy-check clean
+.PHONY: demo test kafka faults simulation seeds bench lint deploy-check clean
 
 ## demo: run the main job on the shipped sample
 demo: .venv/installed
@@ -21,9 +23,10 @@ test: .venv/dev lint
 kafka: .venv/installed
 	$(BIN)/python -m deploy.local
 
-## faults: rounds of kills and stops on a real Kafka, added to tests/faults/record.json
+## faults: rounds of kills and stops on a real Kafka, added to tests/faults/record.json; then seeds
 faults: .venv/dev
 	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --record
+	$(MAKE) seeds
 
 ## bench: 200,000 posts through real Kafka with two processes per stage, checked against scan
 bench: .venv/dev
@@ -36,6 +39,14 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/cython-lint fastpath
+
+## simulation: as many seeds of the simulator as SIMULATION_SECONDS allow, on both cores
+simulation: .venv/dev
+	$(BIN)/python -m tests.simulation --seconds $(SIMULATION_SECONDS) --jobs 2
+
+## seeds: a million seeds (SEEDS) of the simulator; goes on behind what the record holds
+seeds: .venv/dev
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --jobs 2 --record tests/simulation/record.json
 
 ## deploy-check: chart, alerts, dashboards
 deploy-check: .venv/dev

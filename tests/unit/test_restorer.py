@@ -268,3 +268,26 @@ def test_a_first_start_of_posts_must_say_where() -> None:
     with pytest.raises(ConfigError, match="--start earliest") as raised:
         bench.engine(cast(CountingStage, PostsStage()), source=source).turn(6)
     assert raised.value.exit_code == 78
+
+
+def test_offsets_are_asked_for_again_when_others_went_on_between_the_questions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    running = bench.engine(slot="a")
+    ask, others = running.source.committed, []
+
+    def committed(*asked: Any) -> dict[Partition, int | None]:
+        """Answer, and let another worker take over while this one stands still."""
+        found = ask(*asked)
+        if not others:
+            others.append(bench.engine(slot="b"))
+            others[0].turn(3)
+            bench.write(b"a", partition=1)
+            others[0].turn(3)
+        return found
+
+    monkeypatch.setattr(running.source, "committed", committed)
+    running.turn(8)
+    assert others
+    assert bench.written() == [b"a=1"]

@@ -55,14 +55,14 @@ class Restoring:
     committed: int | None = None
     beginning: int = 0
     behind_since: float | None = None  # the state was read to its end and is not there yet
-    asked_again: bool = False
+    asked_at: int | None = None  # where the state stood when the offset was asked for again
     at: int | None = None  # where it goes on; set once everything holds
     gap: int = 0  # records before `at` that retention deleted and an operator gave up
 
     def again(self) -> None:
         """Forget what the brokers said: it was said to an older assignment."""
-        self.located = self.asked_again = False
-        self.behind_since = self.at = None
+        self.located = False
+        self.asked_at = self.behind_since = self.at = None
 
     def __str__(self) -> str:
         return f"{self.partition.topic}-{self.partition.number}"
@@ -165,12 +165,13 @@ class Restorer:
         ask = self._asker.ask
         partitions = frozenset(each.partition for each in unplaced)
         limit_s = min(budget_s, self._ask_s)
+        # In this order: retention may go on behind what others commit in between.
+        beginnings = yield from ask(ReadBeginnings(partitions, limit_s))
+        if beginnings is None:
+            return False
         committed = yield from ask(ReadCommitted(partitions, limit_s))
         if committed is None:
             self._tell("offsets_unknown", partitions=len(partitions))
-            return False
-        beginnings = yield from ask(ReadBeginnings(partitions, limit_s))
-        if beginnings is None:
             return False
         topics = frozenset(partition.topic for partition in partitions)
         counts = yield from ask(CountPartitions(topics))
@@ -252,16 +253,18 @@ class Restorer:
         if stands is None and committed is None:
             yield from self._begin(each)
             return
+        ahead = stands is not None and (committed is None or stands > committed)
+        if ahead and self._exactly_once and each.asked_at != stands:
+            # Commits may have come between the two questions, however long ago the first was
+            # (this process may have been stopped). Asked after the state was read, the offset
+            # is at least where the state stands.
+            each.located, each.asked_at = False, stands
+            return
         if committed is None and self._exactly_once:
             raise StateMismatch(
                 f"{each}: the group has no committed offset, its state goes on at {stands}: the "
                 f"offsets were deleted or have expired. {ADVICE}"
             )
-        ahead = stands is not None and committed is not None and stands > committed
-        if ahead and self._exactly_once and not each.asked_again:
-            # A commit may have come between the two questions.
-            each.located, each.asked_again = False, True
-            return
         target = committed or 0
         if not self._exactly_once and stands is not None:
             target = max(target, stands)  # offsets follow the state and may have been lost

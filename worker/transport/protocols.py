@@ -93,8 +93,9 @@ class Source(Protocol):
         """Wait for records at most `timeout_s`; joins and re-joins the group as needed.
 
         Raises:
-            RetentionOvertook: a position lies outside the log.
-            Fatal: the client failed in a way that no record explains.
+            RetentionOvertook: a position lies behind the end of the log.
+            Fatal: a position lies before its beginning (a restart compares it with the committed
+                offset), or the client failed in a way that no record explains.
         """
 
     def group(self) -> Group:

@@ -21,7 +21,7 @@ from kafka.coordinator.base import MemberState
 
 from fastpath.batches import record_headers
 from fastpath.records import BatchView
-from worker.domain.errors import ConfigError, Fatal, Fenced, RetentionOvertook
+from worker.domain.errors import ConfigError, Fatal, Fenced, RetentionOvertook, WeirError
 from worker.settings import Settings, StageName
 from worker.transport.kafka import quarantine
 from worker.transport.kafka.batch_records import BatchRecords
@@ -181,10 +181,7 @@ class KafkaSource:
         except client_errors.OffsetOutOfRangeError as error:
             if self._listener.rebalances != before:
                 return Polled()  # a placeholder of an assignment not planned yet
-            raise RetentionOvertook(
-                f"a position lies outside its partition ({error}): retention deleted records "
-                "before they were read, or the topic was truncated"
-            ) from None
+            raise self._outside(error) from None
         except client_errors.TopicAuthorizationFailedError as error:
             raise ConfigError(f"not allowed to read {error}: grant READ and DESCRIBE") from None
         except client_errors.FencedInstanceIdError as error:
@@ -194,6 +191,23 @@ class KafkaSource:
         except Exception as error:  # noqa: BLE001  # a record made the client raise
             return self._after_failure(error)
         return self._gather(polled, max_records)
+
+    def _outside(self, error: client_errors.OffsetOutOfRangeError) -> WeirError:
+        """Judge positions outside their logs: those before the beginning a restart settles.
+
+        A process that was stopped for long stands there too, when others read on in its place
+        and retention followed them; its restart compares the committed offset and knows.
+        """
+        (tp, at), *_ = error.args[0].items()
+        where = f"{tp.topic}-{tp.partition}: offset {at} lies outside the log"
+        partition = Partition(*tp)
+        try:
+            first = self.beginnings([partition], self._settings.kafka.request_timeout_ms / 1000)
+        except OffsetsUnknown:
+            return Fatal(f"{where}; a restart tells why")
+        if at < first[partition]:
+            return Fatal(f"{where}, which begins at {first[partition]}; a restart tells why")
+        return RetentionOvertook(f"{where}: the topic was truncated or made anew")
 
     def _gather(self, polled: Mapping[Any, list[Any]], max_records: int) -> Polled:
         views: list[BatchView] = []

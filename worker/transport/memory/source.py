@@ -186,7 +186,12 @@ class MemorySource:
 
     def _take(self, partition: Partition, at_most: int) -> list[StoredRecord]:
         log, position = self._broker.log(partition), self._positions[partition]
-        if not log.beginning <= position <= log.end:
+        if position < log.beginning:
+            raise Fatal(
+                f"{partition.topic}-{partition.number}: position {position} lies before the "
+                f"beginning {log.beginning}; a restart tells why"
+            )
+        if position > log.end:
             raise RetentionOvertook(
                 f"{partition.topic}-{partition.number}: position {position} lies outside "
                 f"[{log.beginning}, {log.end}]"
