@@ -17,7 +17,8 @@ cdef struct Bump:
     size_t held                 # usable bytes of all chunks
 
 
-# 16-byte aligned memory until the next reset, or NULL when the machine has no more.
+# 16-byte aligned memory until the next reset, or NULL when the machine has no more. 16 bytes behind
+# it may be read, whatever they hold.
 cdef void* bump_alloc(Bump* bump, size_t size) noexcept nogil
 
 # As bump_alloc, but nothing is taken: write at most `size` bytes, then bump_commit what was used.

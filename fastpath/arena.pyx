@@ -13,6 +13,7 @@ from libc.string cimport memset
 cdef enum:
     ALIGNMENT = 16
     HEADER_BYTES = 32           # a Chunk rounded up, so that chunk memory starts aligned
+    SLACK_BYTES = 16            # behind a chunk, so that a kernel may load past what it works on
     # Below it a chunk costs more in calls than in memory; the largest lane of one post (256 KiB
     # and its bits) fits, so only tables need larger ones.
     CHUNK_BYTES = 512 * 1024
@@ -40,9 +41,9 @@ cdef bint open_chunk(Bump* bump, size_t size) noexcept nogil:
         previous = chunk
         chunk = chunk.next
     cdef size_t usable = size if size > CHUNK_BYTES else CHUNK_BYTES
-    if usable > SIZE_MAX - HEADER_BYTES:
+    if usable > SIZE_MAX - HEADER_BYTES - SLACK_BYTES:
         return False
-    chunk = <Chunk*> malloc(HEADER_BYTES + usable)
+    chunk = <Chunk*> malloc(HEADER_BYTES + usable + SLACK_BYTES)
     if chunk == NULL:
         return False
     chunk.next = NULL

@@ -63,7 +63,7 @@ cdef struct Automaton:          # every key of one lane: finds patterns and span
 
 
 cdef struct WordGate:           # hashes of the first words of keys
-    uint64_t* buckets           # four fingerprints of 16 bits each; NULL: no key has words
+    uint64_t* buckets           # three bits are set per hash; NULL: no key has words
     uint32_t shift              # a hash shifted right by it is a bucket
     uint32_t lead               # most bytes that stand before the first word of a key
     bint pairs                  # some keys are known by their first two words
@@ -156,3 +156,7 @@ cdef class Scanner:
     cdef Arena arena
     cdef Arena scratch
     cdef Arena lanes            # of the texts that find_hits looks at
+
+    cdef int scan_chunk(
+        self, TextBatch batch, size_t start, size_t count, PostMatches* out
+    ) except -1

@@ -8,6 +8,7 @@ the GIL (patterns.pxi), so a table can be built while another one is in use.
 `fastpath.reference.keywords` defines the results.
 """
 
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -65,6 +66,7 @@ cdef enum:
     GATE_BYTES = 1024 * 1024
     CHUNK = 256                 # texts whose lanes stay in the second-level cache
     LANES_KEPT = 8 * 1024 * 1024
+    ROW_BYTES = 28              # of a row of find_columns: its place and a MatchRow
     TURN = 4096                 # patterns read before other threads may run
 
     BUILT = 0
@@ -244,7 +246,7 @@ cdef class Scanner:
     def find_all(self, texts):
         """Return what the lists find in each text."""
         cdef TextBatch batch = TextBatch(texts)
-        found = [TextMatches((), 0, False)] * batch.count
+        found = [TextMatches((), 0, False)] * <Py_ssize_t> batch.count
         for at, matches in self.find_hits(batch):
             found[at] = matches
         return found
@@ -253,23 +255,54 @@ cdef class Scanner:
         """Return (place, matches) of each text in which something is found, or a cap was met."""
         cdef size_t start = 0, count = 0, i, total = batch.count
         cdef PostMatches[CHUNK] out
-        cdef int failed
         found = []
         while start < total:
             count = min(total - start, <size_t> CHUNK)
-            bump_reset(&self.lanes.bump, LANES_KEPT)
-            with nogil:
-                failed = scan_texts(
-                    &self.keywords.table, &self.state, &self.lanes.bump,
-                    batch.texts + start, batch.sizes + start, count, out,
-                )
-            if failed:
-                raise MemoryError("no memory for a batch")
+            self.scan_chunk(batch, start, count, out)
             for i in range(count):
                 if out[i].count or out[i].visited or out[i].truncated:
                     found.append((start + i, matches_of(self.keywords, &out[i])))
             start += count
         return found
+
+    def find_columns(self, TextBatch batch not None):
+        """Return rows of seven little-endian u32: place, list, pattern, lane, start, end, count."""
+        cdef size_t start = 0, count = 0, i, total = batch.count
+        cdef PostMatches[CHUNK] out
+        cdef uint32_t row
+        cdef Py_ssize_t held = 0, rows
+        cdef uint32_t* column
+        cdef bytearray columns = bytearray()
+        while start < total:
+            count = min(total - start, <size_t> CHUNK)
+            self.scan_chunk(batch, start, count, out)
+            rows = 0
+            for i in range(count):
+                rows += out[i].count
+            PyByteArray_Resize(columns, held + rows * <Py_ssize_t> ROW_BYTES)
+            column = <uint32_t*> (PyByteArray_AS_STRING(columns) + held)
+            held += rows * <Py_ssize_t> ROW_BYTES
+            for i in range(count):
+                for row in range(out[i].count):
+                    column[0] = <uint32_t> (start + i)
+                    memcpy(column + 1, &out[i].rows[row], sizeof(MatchRow))
+                    column += ROW_BYTES / sizeof(uint32_t)
+            start += count
+        return columns
+
+    cdef int scan_chunk(
+        self, TextBatch batch, size_t start, size_t count, PostMatches* out
+    ) except -1:
+        cdef int failed
+        bump_reset(&self.lanes.bump, LANES_KEPT)
+        with nogil:
+            failed = scan_texts(
+                &self.keywords.table, &self.state, &self.lanes.bump,
+                batch.texts + start, batch.sizes + start, count, out,
+            )
+        if failed:
+            raise MemoryError("no memory for a batch")
+        return 0
 
 
 cdef int scan_texts(

@@ -45,10 +45,12 @@ cdef inline uint64_t hash_pair(uint64_t first, uint64_t second) noexcept nogil:
     return (first << 23 | first >> 41) ^ second
 
 
-cdef inline uint64_t passes(const WordGate* gate, uint64_t hashed) noexcept nogil:
+cdef inline uint32_t passes(
+    const uint64_t* buckets, uint32_t shift, uint64_t hashed
+) noexcept nogil:
     """Return 1 where the three bits of a hash are set, else 0."""
-    cdef uint64_t bucket = gate.buckets[hashed >> gate.shift]
-    return (
+    cdef uint64_t bucket = buckets[hashed >> shift]
+    return <uint32_t> (
         bucket >> (hashed & 63) & bucket >> (hashed >> 6 & 63) & bucket >> (hashed >> 12 & 63) & 1
     )
 
@@ -122,46 +124,23 @@ cdef int build_word_gate(
     return BUILT
 
 
-cdef struct Tail:               # the last bytes of a text, with room to read on
-    uint8_t[32] data
-    uint32_t start
-    uint32_t readable           # words that start before this byte have 16 bytes to read in place
-
-
-cdef void copy_tail(const uint8_t* data, uint32_t size, Tail* tail) noexcept nogil:
-    memset(tail.data, 0, sizeof(tail.data))
-    tail.start = tail.readable = 0
-    if size >= 16:
-        tail.start = size - 16
-        tail.readable = size - 15
-        memcpy(tail.data, data + tail.start, 16)
-    else:
-        memcpy(tail.data, data, size)
-
-
-cdef inline uint64_t word_bits(const uint8_t* word, uint32_t size, uint32_t block) noexcept nogil:
-    """Return the word bits of 64 bytes; those behind the text are 0."""
-    cdef uint64_t bits = load_up_to_8(word + block / 8, size / 8 + 1 - block / 8)
-    if size - block < 64:
-        bits &= (<uint64_t> 1 << (size - block)) - 1
-    return bits
-
-
 cdef inline uint32_t find_words(
     const WordGate* gate, const uint8_t* data, const uint8_t* word, uint32_t size,
     uint32_t* candidates, bint pairs,
 ) noexcept nogil:
     """Write the starts of the words where a key may begin, in order; return their number.
 
-    `candidates` has room for two more than there are bytes. White space may come in runs.
+    `candidates` has room for two more than there are bytes. White space may come in runs. Text and
+    word bits lie in an arena, so that up to 16 bytes behind them may be read.
     """
-    cdef Tail tail
     cdef uint64_t bits, starts, ends, behind, hashed, last = 0, carry = 0
     cdef uint32_t block, count = 0, start = 0, end, last_start = 0
-    cdef const uint8_t* at
-    copy_tail(data, size, &tail)
+    cdef const uint64_t* buckets = gate.buckets
+    cdef uint32_t shift = gate.shift
     for block in range(0, size + 1, 64):
-        bits = word_bits(word, size, block)
+        bits = load8(word + (block >> 3))
+        if size - block < 64:
+            bits &= (<uint64_t> 1 << (size - block)) - 1
         behind = bits << 1 | carry
         carry = bits >> 63
         starts = bits & ~behind
@@ -173,18 +152,15 @@ cdef inline uint32_t find_words(
                 starts &= starts - 1
             end = block + <uint32_t> __builtin_ctzll(ends)
             ends &= ends - 1
-            at = data + start
-            if start >= tail.readable:
-                at = tail.data + (start - tail.start)
-            hashed = hash_word(at, end - start)
+            hashed = hash_word(data + start, end - start)
             # Written in any case and kept by advancing: cheaper than a branch.
             if pairs:
                 candidates[count] = last_start
-                count += <uint32_t> passes(gate, hash_pair(last, hashed))
+                count += passes(buckets, shift, hash_pair(last, hashed))
                 last = hashed
                 last_start = start
             candidates[count] = start
-            count += <uint32_t> passes(gate, hashed)
+            count += passes(buckets, shift, hashed)
         if starts:
             start = block + <uint32_t> __builtin_ctzll(starts)
     return count

@@ -36,6 +36,7 @@ def listed(name: str, content: str | bytes) -> Case:
     return Case(files={f"lists/{name}": content})
 
 
+INCITEMENT = "{kind: keyword, file: lists/incitement.txt, lanes: [folded], boundary: word}"
 COPY = "meet us at 10:30 at the hall and bring all of your friends"
 
 
@@ -201,6 +202,37 @@ CASES = {
     "list-folds-away": listed("incitement.txt", "storm it\n\u200d\u200d\n"),
     "list-long": listed("incitement.txt", "x" * 1_100 + "\n"),
     "list-csv": Case({"file: lists/news_quote.txt": "file: lists/images.csv"}),
+    "list-options": Case(
+        {"spam_domains: {kind: domain,": "spam_domains: {kind: domain, report: all,"}
+    ),
+    "list-report": Case({"boundary: word}": "boundary: word, report: longest}"}),
+    "list-exceptions": Case({"boundary: word}": "boundary: word, exceptions: lists/no.txt}"}),
+    "list-spaces": listed("incitement.txt", "burn it down\nburn \t it  down\n"),
+    "entry-lanes": Case(
+        {
+            "file: lists/incitement.txt,": "file: lists/incitement.csv,",
+            "lanes: [folded],": "lanes: [folded, squeezed],",
+        },
+        {
+            "lists/incitement.csv": "keyword,lanes\nburn it down,squeezed\nriot,folded raw\n"
+            "kill,\nmob,folded\n"
+        },
+    ),
+    "regex-wrong": Case(
+        {INCITEMENT: "{kind: regex, file: lists/incitement.txt}"},
+        {"lists/incitement.txt": "burn (it|them)\n(?=a)storm\n  [a-z]+\nKill\nb*\n"},
+    ),
+    "regex-options": Case(
+        {
+            "lanes: [folded], boundary: word}": "lanes: [folded, raw], boundary: word}",
+            "incitement: {kind: keyword": "incitement: {kind: regex",
+        },
+    ),
+    "regex-ungated": Case(
+        {INCITEMENT: "{kind: regex, file: lists/incitement.txt, ungated: true}"},
+        {"lists/incitement.txt": "burn (it|them) down\n"},
+    ),
+    "ungated-keywords": Case({"boundary: word}": "boundary: word, ungated: true}"}),
     "csv-column": listed("images.csv", f"hash,source\n{DIGEST},desk\n"),
     "csv-headless": listed("images.csv", "# nothing\n"),
     "csv-quote": listed("images.csv", f'sha256\n{DIGEST}\n"{DIGEST}\n'),

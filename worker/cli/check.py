@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from fastpath.errors import BuildError
 from worker.cli import console
 from worker.cli.console import Form, FormOption
 from worker.cli.options import ConfigOption, FieldMapOption, Preset, PresetOption, read_field_map
-from worker.policy.bundle import CheckReport, check_bundle
+from worker.policy.bundle import CheckReport, build_diagnostic, check_bundle
+from worker.policy.keyword_report import KeywordReport, report_keywords
 from worker.policy.render import render_diagnostics
 from worker.runtime import offline
 from worker.settings_load import Loaded, load_settings, resolved
@@ -62,7 +64,7 @@ def check(
         if output is Form.TEXT:
             _print_settings(answer["settings"])
     if bundle is not None:
-        report = check_bundle(bundle)
+        report, keywords = _checked(bundle)
         refused = report.bundle is None
         counts = None
         if report.bundle is not None and sample is not None:
@@ -72,13 +74,24 @@ def check(
             }
             settings = load_settings(flags=flags).settings
             counts = offline.count_gates(settings, report.bundle, sample)
-        answer |= _report(report, counts)
+        answer |= _report(report, keywords, counts)
         if output is Form.TEXT:
-            _print_report(bundle, report, counts)
+            _print_report(bundle, report, keywords, counts)
     if output is Form.JSON:
         console.print_json(answer)
     if refused:
         raise typer.Exit(1)
+
+
+def _checked(bundle: Path) -> tuple[CheckReport, KeywordReport | None]:
+    """Check a bundle and build its keyword table, which is part of being sound."""
+    report = check_bundle(bundle)
+    if report.bundle is None:
+        return report, None
+    try:
+        return report, report_keywords(report.bundle)
+    except BuildError as error:
+        return CheckReport(None, (build_diagnostic(bundle, error),), report.warnings, ()), None
 
 
 def _settings(loaded: Loaded) -> list[dict[str, object]]:
@@ -107,7 +120,9 @@ def _shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _report(report: CheckReport, counts: offline.GateCounts | None) -> dict[str, object]:
+def _report(
+    report: CheckReport, keywords: KeywordReport | None, counts: offline.GateCounts | None
+) -> dict[str, object]:
     answer: dict[str, object] = {
         "ok": report.bundle is not None,
         "errors": [_diagnostic(each) for each in report.diagnostics],
@@ -131,6 +146,8 @@ def _report(report: CheckReport, counts: offline.GateCounts | None) -> dict[str,
                 for checked in report.rules
             ],
         }
+    if keywords is not None:
+        answer["keywords"] = dataclasses.asdict(keywords)
     if counts is not None:
         answer["sample"] = {"posts": counts.posts, "dead_letters": counts.rejects}
     return answer
@@ -140,7 +157,12 @@ def _diagnostic(each: Any) -> dict[str, object]:
     return dataclasses.asdict(each)
 
 
-def _print_report(folder: Path, report: CheckReport, counts: offline.GateCounts | None) -> None:
+def _print_report(
+    folder: Path,
+    report: CheckReport,
+    keywords: KeywordReport | None,
+    counts: offline.GateCounts | None,
+) -> None:
     if report.warnings:
         console.print_text(render_diagnostics(report.warnings, "warning") + "\n")
     if report.bundle is None:
@@ -163,6 +185,10 @@ def _print_report(folder: Path, report: CheckReport, counts: offline.GateCounts 
     for checked in report.rules:
         if checked.gate:
             console.print_line(f"gate of {checked.rule.name}: {checked.gate}")
+    if keywords is not None:
+        for note in keywords.notes:
+            console.print_line(str(note))
+        console.print_line(str(keywords))
     if counts is not None:
         console.print_line(f"sample: {counts.posts:,} posts, {counts.rejects:,} dead letters")
     console.print_line(

@@ -172,6 +172,7 @@ class Explainer:
         return explanation
 
     def _show_post(self, shown: Explanation, row: Row, columns: Columns) -> None:
+        self.bundle.expressions.refine(row)
         lists = self.bundle.keyword_lists
         shown.lanes = _lanes(shown.text, frozenset(lane for held in lists for lane in held.lanes))
         shown.found = tuple(_found(row, shown.text))

@@ -12,7 +12,7 @@ from fastpath.hashes import canonical_url_of
 from fastpath.keywords import Keywords
 from fastpath.lanes import MIN_SQUEEZED_LETTERS
 from fastpath.simhash import simhash_of
-from fastpath.spec import HashList, KeywordList
+from fastpath.spec import HashList, KeywordList, Lane
 from fastpath.text import fold_text
 from worker.policy.conditions import (
     MEMBERS,
@@ -23,12 +23,20 @@ from worker.policy.conditions import (
     campaign_vocabulary,
 )
 from worker.policy.diagnostics import Diagnostic, known_names
+from worker.policy.expressions import (
+    Expression,
+    ExpressionError,
+    ExpressionList,
+    Expressions,
+    compile_expression,
+)
 from worker.policy.files import BundleFiles, FileRefused
 from worker.policy.gates import is_false, is_true
 from worker.policy.lists import (
     LARGE_LIST_BYTES,
     MAX_DIGESTS_BYTES,
     MAX_LIST_BYTES,
+    ListEntries,
     ListKind,
     Problem,
     read_digests_in,
@@ -58,6 +66,7 @@ class Assembly:
     warnings: list[Diagnostic] = field(default_factory=list)
     keyword_lists: list[KeywordList] = field(default_factory=list)
     hash_lists: list[HashList] = field(default_factory=list)
+    expression_lists: dict[str, ExpressionList] = field(default_factory=dict)
     exempt_accounts: frozenset[str] = frozenset()
     exempt_phrases: tuple[str, ...] = ()
     windows: dict[str, Window] = field(default_factory=dict)
@@ -97,37 +106,43 @@ class Assembly:
         name: str,
         kind: ListKind,
         normal: Callable[[str], str] | None,
-        refuse: Callable[[str], Problem] | None = None,
-    ) -> tuple[str, ...]:
+        refuse: Callable[[str, tuple[Lane, ...]], Problem] | None = None,
+        lanes: tuple[Lane, ...] = (),
+    ) -> ListEntries:
         try:
             content = self.files.read(name, MAX_LIST_BYTES)
         except FileRefused as refused:
             self.error(path, refused.message, refused.hint)
-            return ()
-        found = read_list(self.files.shown(name), content, kind, normal, refuse)
+            return ListEntries((), (), ())
+        found = read_list(self.files.shown(name), content, kind, normal, refuse, lanes)
         self.errors.extend(found.errors)
         self.warnings.extend(found.warnings)
-        return found.entries
+        return found
 
     def _exempt(self) -> None:
         exempt = self.model.exempt
         if exempt.accounts is not None:
             path = ("exempt", "accounts")
-            entries = self._entries(path, exempt.accounts, "account", None)
-            self.exempt_accounts = frozenset(entries)
+            found = self._entries(path, exempt.accounts, "account", None)
+            self.exempt_accounts = frozenset(found.entries)
         if exempt.phrases is not None:
             path = ("exempt", "phrases")
-            self.exempt_phrases = self._entries(path, exempt.phrases, "phrase", _folded)
+            found = self._entries(path, exempt.phrases, "phrase", _folded)
+            self.exempt_phrases = found.entries
 
     def _list(self, name: str, model: ListModel) -> None:
         path = ("lists", name)
         if model.kind == "keyword":
             self._keyword_list(name, model)
             return
-        for key in ("lanes", "boundary", "insist"):
+        if model.kind == "regex":
+            self._regex_list(name, model)
+            return
+        for key in ("lanes", "boundary", "insist", "report", "exceptions", "ungated"):
             if getattr(model, key) is not None:
                 hint = f"a list of kind {model.kind} is compared as a whole; remove it"
-                self.error((*path, key), f"`{key}` is for keyword lists", hint, key=True)
+                kinds = "regex" if key == "ungated" else "keyword"
+                self.error((*path, key), f"`{key}` is for {kinds} lists", hint, key=True)
         self._distances(path, model)
         entries = self._hash_entries((*path, "file"), model)
         limit, radius = _RADII.get(model.kind, (0, 0))
@@ -152,7 +167,7 @@ class Assembly:
                 self.errors.extend(found.errors)
                 self.warnings.extend(found.warnings)
                 return found.entries
-        return self._entries(path, model.file, kind, _NORMAL[kind])
+        return self._entries(path, model.file, kind, _NORMAL[kind]).entries
 
     def _distances(self, path: Path, model: ListModel) -> None:
         """Check the keys of lists that are compared by distance."""
@@ -169,11 +184,43 @@ class Assembly:
             message = "`min_quality` is for lists of kind pdq"
             self.error((*path, "min_quality"), message, "remove it", key=True)
 
+    def _regex_list(self, name: str, model: ListModel) -> None:
+        path = ("lists", name)
+        for key in ("boundary", "insist", "report", "exceptions"):
+            if getattr(model, key) is not None:
+                hint = "an expression says so itself; remove it"
+                self.error((*path, key), f"`{key}` is for keyword lists", hint, key=True)
+        lanes = tuple(model.lanes or ("folded",))
+        if lanes not in (("folded",), ("raw",)):
+            hint = "write `lanes: [folded]` or `lanes: [raw]`"
+            self.error((*path, "lanes"), "expressions are matched in one lane", hint)
+            return
+        expressions: dict[str, Expression] = {}
+
+        def refused(source: str, _: tuple[Lane, ...]) -> Problem:
+            try:
+                made = compile_expression(source, lanes[0], ungated=bool(model.ungated))
+            except ExpressionError as error:
+                return error.message, error.hint
+            expressions[source] = made
+            return None
+
+        self._entries((*path, "file"), model.file, "regex", None, refused)
+        held = ExpressionList(name, lanes[0], tuple(expressions.values()))
+        if model.ungated and held.is_gated and expressions:
+            message = "`ungated` is not needed: every expression has a literal"
+            self.warn((*path, "ungated"), message, "remove it")
+        self.expression_lists[name] = held
+        self.keyword_lists.append(held.as_keywords())
+
     def _keyword_list(self, name: str, model: ListModel) -> None:
         path = ("lists", name)
         lanes = tuple(model.lanes or ("folded",))
         if len(set(lanes)) < len(lanes):
             self.error((*path, "lanes"), "a lane is given twice", "keep one of the two")
+        if model.ungated is not None:
+            hint = "a keyword always gates; remove it"
+            self.error((*path, "ungated"), "`ungated` is for regex lists", hint, key=True)
         disguise = [lane for lane in lanes if lane in ("skeleton", "squeezed")]
         if disguise and "folded" not in lanes:
             message = f"the lane {disguise[0]} runs only on posts that may hide a word"
@@ -181,11 +228,26 @@ class Assembly:
             self.error((*path, "lanes"), message, hint)
         if model.insist is not None and "squeezed" not in lanes:
             self.error((*path, "insist"), "`insist` is for the lane squeezed", "remove it", True)
-        held = KeywordList(name, (), lanes, model.boundary or "word", model.insist or False)
+        held = KeywordList(
+            name,
+            (),
+            lanes,
+            model.boundary or "word",
+            model.insist or False,
+            model.report or "all",
+        )
         normal = _NORMAL_KEYWORD["folded" in lanes, "raw" in lanes]
         refuse = partial(_refused, held) if disguise else None
-        patterns = self._entries((*path, "file"), model.file, "keyword", normal, refuse)
-        self.keyword_lists.append(replace(held, patterns=patterns))
+        found = self._entries((*path, "file"), model.file, "keyword", normal, refuse, lanes)
+        exceptions: tuple[str, ...] = ()
+        if model.exceptions is not None:
+            excepted = self._entries(
+                (*path, "exceptions"), model.exceptions, "keyword", normal, refuse, lanes
+            )
+            exceptions = excepted.entries
+        self.keyword_lists.append(
+            replace(held, patterns=found.entries, exceptions=exceptions, pattern_lanes=found.lanes)
+        )
 
     def _window(self, name: str) -> None:
         model, path = self.model.windows[name], ("windows", name, "count")
@@ -311,6 +373,7 @@ class _RuleCheck:
                     return None
         if when is None:
             return None
+        when = replace(when, gate=Expressions(self.assembly.expression_lists).relax(when.gate))
         if model.on == "post":
             self._gate(when)
         else:
@@ -428,6 +491,11 @@ def _folded(entry: str) -> str:
     return fold_text(entry).strip()
 
 
+def _spaced(entry: str) -> str:
+    """Fold a keyword; a run of white space is one space."""
+    return " ".join(fold_text(entry).split())
+
+
 def _canonical(url: str) -> tuple[str, str]:
     canonical, host = canonical_url_of(url.encode())
     return canonical.decode(), host.decode()
@@ -435,13 +503,13 @@ def _canonical(url: str) -> tuple[str, str]:
 
 def _folds(entry: str) -> str:
     """Keep an entry apart from those that fold alike; give "" where it folds to nothing."""
-    return entry if _folded(entry) else ""
+    return " ".join(entry.split()) if _folded(entry) else ""
 
 
-def _refused(held: KeywordList, entry: str) -> Problem:
-    """Say why an entry cannot be found in the lanes of its list, if it cannot."""
+def _refused(held: KeywordList, entry: str, lanes: tuple[Lane, ...]) -> Problem:
+    """Say why an entry cannot be found in its lanes, if it cannot."""
     try:
-        Keywords([replace(held, patterns=(entry,))])
+        Keywords([replace(held, patterns=(entry,), lanes=lanes)])
     except BuildError as error:
         if error.kind == "letters of a squeezed pattern":
             what = f"{error.actual} letters; the lane squeezed takes {MIN_SQUEEZED_LETTERS} or more"
@@ -452,10 +520,10 @@ def _refused(held: KeywordList, entry: str) -> Problem:
 
 # Under which form two keywords are the same, by the lanes that are searched (folded, raw).
 _NORMAL_KEYWORD: dict[tuple[bool, bool], Callable[[str], str]] = {
-    (True, False): _folded,
+    (True, False): _spaced,
     (True, True): _folds,
-    (False, True): str,
-    (False, False): _folded,  # refused for its lanes; its entries are still checked
+    (False, True): lambda entry: " ".join(entry.split()),
+    (False, False): _spaced,  # refused for its lanes; its entries are still checked
 }
 _NORMAL: dict[str, Callable[[str], str] | None] = {
     "sha256": None,

@@ -20,6 +20,7 @@ from fastpath.spec import (
 from worker.policy.assemble import Assembly
 from worker.policy.conditions import Condition, PostVocabulary, Verdict, Vocabulary
 from worker.policy.diagnostics import BundleRefused, Diagnostic
+from worker.policy.expressions import Expressions
 from worker.policy.files import ROOT_FILE, BundleFiles, FileRefused, digest
 from worker.policy.render import render_gate
 from worker.policy.schema import validate
@@ -67,6 +68,7 @@ class Bundle:
     campaign_rules: tuple[Rule, ...]
     post_vocabulary: PostVocabulary = field(repr=False, compare=False)
     campaign_vocabulary: Vocabulary = field(repr=False, compare=False)
+    expressions: Expressions = field(repr=False, compare=False)
 
     @property
     def account_windows(self) -> tuple[Window, ...]:
@@ -238,4 +240,5 @@ def _bundle(assembly: Assembly) -> Bundle:
         campaign_rules=tuple(campaign_rules),
         post_vocabulary=assembly.post_vocabulary,
         campaign_vocabulary=assembly.campaign_vocabulary,
+        expressions=Expressions(assembly.expression_lists),
     )

@@ -1,4 +1,4 @@
-r"""Read lists: plain text with one entry per line, or CSV with a header for hash lists.
+r"""Read lists: plain text with one entry per line, or CSV with a header.
 
 A line whose first character other than white space is `#` is a comment; a keyword that begins
 with `#` is written `\#`. Every entry is checked; an error names its line.
@@ -18,13 +18,22 @@ from fastpath.distances import MIN_GRAMS, is_simhash
 from fastpath.exact import read_digests, without_repeats
 from fastpath.lanes import MAX_PATTERN_BYTES
 from fastpath.simhash import gram_text_of
-from fastpath.spec import MAX_ID_BYTES
+from fastpath.spec import MAX_ID_BYTES, Lane
 from worker.policy.diagnostics import Diagnostic
 from worker.policy.files import Content
 from worker.policy.source import Text
 
 ListKind: TypeAlias = Literal[
-    "keyword", "sha256", "md5", "domain", "url", "pdq", "simhash", "account", "phrase"
+    "keyword",
+    "regex",
+    "sha256",
+    "md5",
+    "domain",
+    "url",
+    "pdq",
+    "simhash",
+    "account",
+    "phrase",
 ]
 DigestKind: TypeAlias = Literal["sha256", "md5", "pdq"]
 
@@ -46,6 +55,7 @@ class ListEntries:
     entries: tuple[str, ...]
     errors: tuple[Diagnostic, ...]
     warnings: tuple[Diagnostic, ...]
+    lanes: tuple[tuple[Lane, ...], ...] = ()  # per entry, where a keyword list has such a column
 
 
 class DigestEntries(NamedTuple):
@@ -61,6 +71,7 @@ class _Entry:
     value: str
     line: int
     column: int
+    lanes: str | None = None  # what its column holds, where there is one
 
 
 Problem: TypeAlias = tuple[str, str] | None
@@ -71,13 +82,15 @@ def read_list(
     content: bytes,
     kind: ListKind,
     normal: Callable[[str], str] | None = None,
-    refuse: Callable[[str], Problem] | None = None,
+    refuse: Callable[[str, tuple[Lane, ...]], Problem] | None = None,
+    lanes: tuple[Lane, ...] = (),
 ) -> ListEntries:
     """Read one list file; `normal` gives the form under which two entries are the same.
 
     `refuse` says (message, hint) of an entry that is valid for its kind and still cannot be used.
     Entries come back as written, digests in lower case; of repeated entries the first stays and
-    the others are warnings. An entry whose normal form is empty is an error.
+    the others are warnings. An entry whose normal form is empty is an error. `lanes` are those of
+    a keyword list: an entry may name some of them.
     """
     try:
         text = Text(file, content.decode("utf-8-sig"))
@@ -87,10 +100,11 @@ def read_list(
         return ListEntries((), (Diagnostic(file, line, 1, where, "save the file as UTF-8"),), ())
     found, errors = _csv_entries(text, kind) if file.endswith(".csv") else _lines(text, kind)
     entries: list[str] = []
+    entry_lanes: list[tuple[Lane, ...]] = []
     warnings: list[Diagnostic] = []
     first: dict[str, int] = {}
     for entry in found:
-        problem = _CHECKS[kind](entry.value)
+        problem = _CHECKS[kind](entry.value) or _check_lanes(entry.lanes, lanes)
         value = entry.value.lower() if kind in _HEX_DIGITS else entry.value
         same = value if problem is not None or normal is None else normal(value)
         if problem is None and not same:
@@ -98,7 +112,7 @@ def read_list(
         elif problem is None and kind == "keyword":
             problem = _check_keyword(same)
         if problem is None and refuse is not None:
-            problem = refuse(value)
+            problem = refuse(value, _named_lanes(entry.lanes or "", lanes))
         if problem is not None:
             errors.append(text.at_line(entry.line, entry.column, *problem))
         elif same in first:
@@ -108,6 +122,8 @@ def read_list(
         else:
             first[same] = entry.line
             entries.append(value)
+            if entry.lanes is not None:
+                entry_lanes.append(_named_lanes(entry.lanes, lanes))
     if len(errors) > MAX_LIST_ERRORS:
         following = errors[MAX_LIST_ERRORS].line
         more = f"and {len(errors) - MAX_LIST_ERRORS} more errors from here on"
@@ -115,7 +131,20 @@ def read_list(
         errors = [*errors[:MAX_LIST_ERRORS], text.at_line(following, 1, more, hint)]
     if not found and not errors:
         warnings.append(Diagnostic(file, 0, 0, "the list is empty", "it matches nothing"))
-    return ListEntries(tuple(entries), tuple(errors), tuple(warnings))
+    return ListEntries(tuple(entries), tuple(errors), tuple(warnings), tuple(entry_lanes))
+
+
+def _named_lanes(named: str, lanes: tuple[Lane, ...]) -> tuple[Lane, ...]:
+    """Return the lanes that an entry names, in the order of the list; all where it names none."""
+    wanted = named.split()
+    return tuple(lane for lane in lanes if lane in wanted or not wanted)
+
+
+def _check_lanes(named: str | None, lanes: tuple[Lane, ...]) -> Problem:
+    for lane in (named or "").split():
+        if lane not in lanes:
+            return f"`{lane}` is no lane of this list", f"its `lanes` are {', '.join(lanes)}"
+    return None
 
 
 def read_digests_in(file: str, content: Content, kind: DigestKind) -> DigestEntries:
@@ -168,12 +197,13 @@ def _lines(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnostic]]:
 
 
 def _csv_entries(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnostic]]:
-    if kind in ("keyword", "account", "phrase"):
+    if kind in ("regex", "account", "phrase"):
         hint = "write one entry per line in a .txt file"
         return [], [text.at_line(1, 1, f"a list of kind {kind} is plain text, not CSV", hint)]
     rows = csv.reader((line + "\n" for line in text.lines), strict=True)
     entries: list[_Entry] = []
     column: int | None = None
+    lanes_column: int | None = None
     try:
         for row in rows:
             if not row or not any(row) or row[0].lstrip().startswith("#"):
@@ -185,10 +215,16 @@ def _csv_entries(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnos
                     message = f"there is no column `{kind}`"
                     return [], [text.at_line(rows.line_num, 1, message, hint)]
                 column = header.index(kind)
+                if kind == "keyword" and "lanes" in header:
+                    lanes_column = header.index("lanes")
                 continue
             value = row[column].strip() if column < len(row) else ""
             source = text.lines[rows.line_num - 1]
-            entries.append(_Entry(value, rows.line_num, max(0, source.find(value)) + 1))
+            lanes = None
+            if lanes_column is not None:
+                lanes = row[lanes_column] if lanes_column < len(row) else ""
+            place = max(0, source.find(value)) + 1
+            entries.append(_Entry(value, rows.line_num, place, lanes))
     except csv.Error as error:
         return entries, [text.at_line(max(1, rows.line_num), 1, f"not valid CSV: {error}")]
     if column is None:
@@ -267,6 +303,7 @@ def _check_account(value: str) -> Problem:
 
 _CHECKS: dict[ListKind, Callable[[str], Problem]] = {
     "keyword": _check_keyword,
+    "regex": lambda _: None,  # compiled for its lane by the caller
     "sha256": _check_digest("sha256"),
     "md5": _check_digest("md5"),
     "domain": _check_domain,

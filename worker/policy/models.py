@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fastpath.checks import MAX_OVER_MS, MAX_WINDOWS
-from fastpath.spec import MIN_OVER_MS, TICKS, Boundary, FingerprintType, Lane
+from fastpath.spec import MIN_OVER_MS, TICKS, Boundary, FingerprintType, Lane, Report
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)")
@@ -104,16 +104,28 @@ class ExemptModel(Strict):
 class ListModel(Strict):
     """Describe one list: what its entries are and how they are matched."""
 
-    kind: Literal["keyword", "sha256", "md5", "domain", "url", "pdq", "simhash"]
-    file: FileName = Field(description="Relative to the bundle: text, or CSV for hash lists.")
+    kind: Literal["keyword", "regex", "sha256", "md5", "domain", "url", "pdq", "simhash"]
+    file: FileName = Field(description="Relative to the bundle: text, or CSV with a header.")
     lanes: list[Lane] | None = Field(
-        None, min_length=1, description="Keyword lists: views of the text; default [folded]."
+        None,
+        min_length=1,
+        description="Keyword, regex: views of the text; default [folded].",
     )
     boundary: Boundary | None = Field(
         None, description="Keyword lists: what may stand around a match; default word."
     )
+    ungated: bool | None = Field(
+        None, description="Regex lists: accept expressions that run on every post in Python."
+    )
     insist: bool | None = Field(
         None, description="Keyword lists: accept entries of fewer than 5 letters in squeezed."
+    )
+    report: Report | None = Field(
+        None, description="Keyword lists: every match (default), or the longest without overlap."
+    )
+    exceptions: FileName | None = Field(
+        None,
+        description="Keyword lists: text file; a match inside one of its lines does not count.",
     )
     radius: int | None = Field(
         None, ge=0, description="pdq (default 31) and simhash (default 3): bits that may differ."

@@ -143,6 +143,8 @@ class ScreenStage:
             for batch in columns.sightings
         ]
         for row in columns.rows:
+            if row.status is Status.POST:
+                self._bundle.expressions.refine(row)
             outputs.extend(self._judge(view, row))
         outputs.sort(key=_cause)  # stable: sightings stand before the signals of one post
         return outputs
