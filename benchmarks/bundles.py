@@ -6,11 +6,13 @@ it. Entries of its lists occur in the posts of `corpora.posts`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from benchmarks import corpora
+from fastpath.simhash import simhash_of
 
 ROOT_FILE = """\
 name: benchmark
@@ -80,9 +82,23 @@ def write(folder: Path, patterns: Mapping[str, Any]) -> Path:
     for name, entry in corpora.LISTED.items():
         _write(folder / f"{name}.txt", map(entry, range(patterns[name])))
     if texts:
-        known = corpora.spliced(patterns["seed"])
-        _write(folder / "texts.txt", (" ".join(next(known).split()) for _ in range(texts)))
+        (folder / "texts.txt").write_bytes(known_texts(patterns).read_bytes())
     return folder
+
+
+def known_texts(patterns: Mapping[str, Any]) -> Path:
+    """Return a file of SimHashes; one in 500 is that of a text of the corpus."""
+    seed, posts_seed, count = patterns["seed"], patterns["posts_seed"], patterns["texts"]
+    what = {"simhashes": count, "seed": seed, "posts_seed": posts_seed}
+
+    def hashes() -> Iterator[bytes]:
+        of_posts = islice(corpora.spliced(posts_seed), 0, None, 200)
+        chosen = chain(islice(of_posts, count // 500), corpora.spliced(seed))
+        found = (simhash_of(text) for text in chosen)
+        distinct = dict.fromkeys(islice((each for each in found if each), count))
+        return (b"%016x" % each for each in distinct)
+
+    return corpora.kept(what, ".txt", lambda path: corpora.write_lines(path, hashes()))
 
 
 def _write(path: Path, entries: Iterable[str]) -> None:
