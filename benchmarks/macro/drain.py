@@ -25,6 +25,7 @@ from benchmarks.jobs import peer
 from benchmarks.measured import Engine, Measured, Stopwatch
 from fastpath.screen import Screen
 from fastpath.spec import Atom, Gate, KeywordList, ScreenSpec
+from worker.runtime.stages import keep_built
 from worker.settings import Settings
 from worker.transport.kafka.consumer import KafkaSource
 from worker.transport.kafka.producer import KafkaSink
@@ -163,6 +164,7 @@ class WeirDrain:
         task, source, sink, screen = self._task, self._source, self._sink, self._screen
         self._join()
         group = source.group()
+        keep_built()  # as `weir run` does
         states = {p: screen.new_state(p.number) for p in group.assigned}
         positions: dict[Partition, int] = {}
         done = 0

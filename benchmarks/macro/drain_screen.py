@@ -19,6 +19,7 @@ from benchmarks.measured import Engine, Measured, Stopwatch
 from worker import runtime
 from worker.engine.drive import Driver
 from worker.runtime.engines import build_engine, new_run
+from worker.runtime.stages import keep_built
 from worker.settings import Settings
 from worker.transport.kafka.consumer import KafkaSource
 from worker.transport.kafka.state import KafkaStateReader
@@ -90,6 +91,7 @@ class Draining:
 
     def measure(self) -> Measured:
         """Time the loop from the first posts to the commit behind the last."""
+        keep_built()  # as `weir run` does
         broker = kafka_posts.broker_cpu(self._folder)
         self._driver.run(self._engine.steps())
         broker = kafka_posts.broker_cpu(self._folder) - broker

@@ -13,7 +13,14 @@ from worker.domain.identity import SCAN_DEPLOYMENT_KEY
 from worker.engine.explain import Explainer, Explanation
 from worker.engine.scan import MAX_RECORDS, RESULTS, Pipeline, Scan
 from worker.policy.bundle import Bundle
-from worker.runtime.stages import VERSION, build_screen, build_stage, new_screen, read_bundle
+from worker.runtime.stages import (
+    VERSION,
+    build_screen,
+    build_stage,
+    keep_built,
+    new_screen,
+    read_bundle,
+)
 from worker.settings import Settings
 from worker.transport.files import STDIN, InputError, PostFile, ResultFolder, logical_name
 
@@ -39,6 +46,7 @@ def build_scan(settings: Settings, posts: str, out: Path) -> Scan:
     }
     results = ResultFolder(out, RESULTS)
     pipeline = Pipeline(source.name, results=results, **stages)
+    keep_built()
     return Scan(source, pipeline, results, time.perf_counter, bundle.digest, VERSION)
 
 

@@ -34,7 +34,7 @@ from worker.runtime.engines import (
     message_of,
     new_run,
 )
-from worker.runtime.stages import VERSION, act_after, read_bundle
+from worker.runtime.stages import VERSION, act_after, keep_built, read_bundle
 from worker.settings import WATCHDOG_MS, Settings, StageName, Start
 from worker.transport.kafka.topics import Topics
 
@@ -115,6 +115,7 @@ class Worker:
                 start=self.start,
                 accept_gap=self.accept_gap,
             )
+            keep_built()
             run.driver = Driver(*clients, run.phase, crash=crash_of(run), failpoint=self.failpoint)
             if self.stop.is_set():
                 run.driver.stop()
