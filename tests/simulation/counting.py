@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -119,6 +119,7 @@ class CountingSubject:
     name = "counting"
     stage_name = "screen"
     stateful = POSTS
+    small_records = True  # an entry fits the smallest records that a world may ask for
     bundles = ("00" * 32, "11" * 32)
     records = (5, 30)  # per partition
     ring = (
@@ -218,8 +219,11 @@ class CountingSubject:
             if not counts[key]:
                 del counts[key]
 
-    def told(self, topic: str, record: Stored) -> tuple[Partition, tuple[Any, ...]]:
-        """Read one output record: whose it is and what it says."""
+    def told(self, topic: str, record: Stored) -> Iterator[tuple[Partition, tuple[Any, ...]]]:
+        """Read one output record: whose it is and what it says, an input offset first."""
+        yield self._told(topic, record)
+
+    def _told(self, topic: str, record: Stored) -> tuple[Partition, tuple[Any, ...]]:
         value = record.value or b""
         if topic == NOTICES:
             origin = orjson.loads(value)["origin"]

@@ -49,11 +49,11 @@ def _outputs(
             continue
         newest: dict[Any, int] = {}
         for _, record in log.read(0, 1 << 40):
-            place, said = subject.told(topic, record)
-            actual[place, topic].append(said)
-            if world.exactly_once and said[0] < newest.get(place, -1):
-                found.append(f"I3 {topic}-{number}: {place} {said} stands behind a later one")
-            newest[place] = said[0]
+            for place, said in subject.told(topic, record):
+                actual[place, topic].append(said)
+                if world.exactly_once and said[0] < newest.get(place, -1):
+                    found.append(f"I3 {topic}-{number}: {place} {said} stands behind a later one")
+                newest[place] = said[0]
     for key in sorted(expected.keys() | actual.keys()):
         wanted, got = Counter(expected.get(key, ())), Counter(actual.get(key, ()))
         lost = wanted - got

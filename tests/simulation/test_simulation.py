@@ -12,6 +12,7 @@ import pytest
 
 from tests.simulation import runs
 from tests.simulation.mutations import MUTATIONS
+from tests.simulation.real import EVERY, REAL, RealSubject, real_subject
 from tests.simulation.record import Held, read, write
 from tests.simulation.table import find
 from tests.simulation.world import World
@@ -31,6 +32,22 @@ def test_no_seed_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
     assert totals.failures == []
     for happened in ("kill", "stop", "twin", "rebalance", "delayed EndTxn", "compacted"):
         assert totals.seen[happened] > 0
+
+
+@pytest.mark.parametrize("stage", REAL)
+def test_no_seed_breaks_a_promise_of_a_real_stage(stage: type[RealSubject]) -> None:
+    for seed in range(12):
+        assert World(seed, subject=stage).run() == []
+
+
+@pytest.mark.parametrize("stage", REAL)
+def test_the_oracle_of_a_real_stage_misses_what_is_lost(stage: type[RealSubject]) -> None:
+    with MUTATIONS["no_future_check"].removed() as guards:
+        assert any(World(seed, subject=stage, guards=guards).run() for seed in range(300))
+
+
+def test_one_seed_in_some_runs_each_real_stage() -> None:
+    assert {real_subject(seed) for seed in range(3 * EVERY)} == {None, *REAL}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

@@ -15,6 +15,7 @@ from tests.simulation.counting import CountingSubject
 from tests.simulation.guards import Guards
 from tests.simulation.invariants import violations
 from tests.simulation.process import Process
+from tests.simulation.real import real_subject
 from worker.domain.errors import FailStop, Fatal, StateMismatch
 from worker.engine import loop, restorer
 from worker.engine.loop import Engine
@@ -57,7 +58,7 @@ class World:
         self.seed = seed
         self.draw = draw = random.Random(seed)
         self.guards = guards or Guards()
-        self.subject = subject or CountingSubject(draw)
+        self.subject = (subject or real_subject(seed) or CountingSubject)(draw)
         self.trace: list[str] | None = None
         self.seen: Counter[str] = Counter()
         self.faulty = True
@@ -74,7 +75,8 @@ class World:
         # Small records cut deltas and slices into chunks; without transactions a crash between
         # the chunks of one slice is a stop for a person, so there they stay whole.
         chunked = draw.choice((MAX_RECORD_BYTES, 190, 145))
-        self.limit = chunked if self.exactly_once else MAX_RECORD_BYTES
+        small = self.exactly_once and self.subject.small_records
+        self.limit = chunked if small else MAX_RECORD_BYTES
         self.bundles = self.subject.bundles
         self.brokers = Brokers(
             draw, self.subject.topics, self.subject.inputs, sticky=draw.random() < 0.5
@@ -84,6 +86,7 @@ class World:
         self._active: Process | None = None  # the one that took the last step
         self._serials: Counter[str] = Counter()
         sabotaged = self.exactly_once and draw.random() < self.guards.sabotaged
+        sabotaged &= self.subject.small_records  # it knows the counting stage's entries
         self._planned = draw.choice(self.guards.sabotage) if sabotaged else ""
         self.sabotage = ""  # what somebody broke
         self._bundle = dict.fromkeys(self.slots, 0)
