@@ -31,6 +31,11 @@ COMMANDS = (
     ("topics",),
     ("topics", "create"),
     ("topics", "check"),
+    ("state",),
+    ("state", "dump"),
+    ("state", "verify"),
+    ("state", "export"),
+    ("state", "import"),
     ("doctor",),
 )
 

@@ -84,6 +84,11 @@ def report(error: Exception) -> None:
     err().print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
 
 
+def note(message: str) -> None:
+    """Write a line of progress to standard error."""
+    err().print(escape(message), soft_wrap=True)
+
+
 def warn(message: str) -> None:
     """Write a warning to standard error."""
     err().print(f"[bold yellow]warning:[/] {escape(message)}", soft_wrap=True)

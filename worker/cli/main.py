@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from fastpath.errors import BuildError
-from worker.cli import check, console, doctor, explain, load, run, scan, topics
+from worker.cli import check, console, doctor, explain, load, run, scan, state, topics
 from worker.domain.errors import PolicyError, WeirError
 
 EXIT_REFUSED = 78  # settings or policy refused before anything ran
@@ -60,6 +60,7 @@ app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("load", epilog=load.EXAMPLES)(load.load)
 app.add_typer(topics.app, name="topics")
+app.add_typer(state.app, name="state")
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 
 

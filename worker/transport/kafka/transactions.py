@@ -69,7 +69,9 @@ class StageProducer(KafkaSink):
             TopicPartition(*partition): OffsetAndMetadata(offset, "", -1)
             for partition, offset in offsets.items()
         }
-        member = ConsumerGroupMetadata(self._group, group.generation, group.member, group.instance)
+        member = ConsumerGroupMetadata(
+            self._group, group.generation, group.member, group.instance or None
+        )
         try:
             self._producer.send_offsets_to_transaction(wanted, member)
         except (client_errors.KafkaError, ValueError) as error:
