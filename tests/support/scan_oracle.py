@@ -100,6 +100,7 @@ def host_of(url: str) -> str:
     return (urlsplit(url).hostname or "").lower()
 
 
+@cache
 def canonical_url(url: str) -> str:
     """Enough of the canonical form for this sample: case, user, port, dot segments, fragment."""
     parts = urlsplit(url)
@@ -118,6 +119,7 @@ def canonical_url(url: str) -> str:
     return f"{parts.scheme.lower()}://{host_of(url)}{port}/{'/'.join(path)}{query}"
 
 
+@cache
 def text_key(text: str) -> str:
     """The normalised text under which copies are counted; empty where nothing is left."""
     folded = re.sub(r"(?:https?://|www\.)\S*", "\1", fold(text))
