@@ -18,6 +18,7 @@ import pytest
 HOW_TO_GET: dict[str, str] = {
     "java": "JDK 17: apt install openjdk-17-jdk-headless",
     "mvn": "Maven: apt install maven",
+    "patch": "patch: apt install patch",
     "helm": "Helm 3: go install helm.sh/helm/v3/cmd/helm@v3.19.0",
     "prometheus": "Prometheus: apt install prometheus",
     "promtool": "promtool: apt install prometheus",
