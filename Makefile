@@ -9,7 +9,7 @@ SIMULATION_SECONDS ?= 360
 SEEDS ?= 0:1000000
 SOURCES := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.pxi fastpath/*.h) setup.py pyproject.toml
 
-.PHONY: demo test kafka faults simulation seeds bench lint deploy-check clean
+.PHONY: demo test kafka faults simulation seeds fuzz fuzz-smoke bench lint deploy-check clean
 
 ## demo: run the main job on the shipped sample
 demo: .venv/installed
@@ -18,6 +18,14 @@ demo: .venv/installed
 ## test: lint, types, import directions, then every test
 test: .venv/dev lint
 	FASTPATH_REQUIRE=1 $(BIN)/python -m pytest
+
+## fuzz: every target for an hour, two at a time, added to tests/fuzz/record.md
+fuzz: build/sanitized/built
+	nice -n 19 $(BIN)/python -m tests.fuzz all --seconds 3600 --jobs 2 --record
+
+## fuzz-smoke: every target for a few seconds
+fuzz-smoke: build/sanitized/built
+	$(BIN)/python -m tests.fuzz all --seconds 12 --jobs 2 --quiet
 
 ## kafka: start a development broker in the foreground; Ctrl-C stops it
 kafka: .venv/installed
@@ -65,4 +73,16 @@ clean:
 
 .venv/dev: .venv/installed
 	$(BIN)/python -m pip install -q --group dev
+	touch $@
+
+.venv/fuzz: .venv/dev
+	$(BIN)/python -m pip install -q --group fuzz
+	touch $@
+
+# A second core under ASan and UBSan, beside the one in place; its C is the same.
+SANITIZED := $(wildcard fastpath/*.py fastpath/*/*.py)
+build/sanitized/built: .venv/fuzz $(SOURCES) $(SANITIZED)
+	FASTPATH_SANITIZE=1 CC=clang LDSHARED="clang -shared" $(BIN)/python setup.py -q build_ext \
+		--build-lib build/sanitized --build-temp build/sanitized/objects
+	cp --parents $(SANITIZED) build/sanitized
 	touch $@

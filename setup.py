@@ -27,15 +27,17 @@ MODULES = [
 
 only = os.environ.get("FASTPATH_ONLY")  # comma-separated modules: rebuild just these in place
 debug = os.environ.get("FASTPATH_DEBUG") == "1"  # bounds checks, asserts, line tracing
-sanitize = os.environ.get("FASTPATH_SANITIZE") == "1"  # ASan and UBSan
+sanitize = os.environ.get("FASTPATH_SANITIZE") == "1"  # ASan and UBSan; make fuzz sets it
 coverage = os.environ.get("FASTPATH_COVERAGE") == "1"  # .pyx line coverage
 
 compile_args = ["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
 link_args = []
 macros = []
 if sanitize:
-    compile_args = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
-    link_args = ["-fsanitize=address,undefined"]
+    # Clang's, whose libFuzzer reads the edges counted. Line tables are enough for a stack.
+    checks = "-fsanitize=address,undefined,fuzzer-no-link"
+    compile_args = ["-O1", "-g1", checks, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    link_args = [checks]
 if debug or coverage:
     macros = [("CYTHON_TRACE_NOGIL", "1")]
 
