@@ -545,7 +545,8 @@ cdef void compare(Reader* r, const Found* found, Sink* sink) noexcept nogil:
         joined = take_bytes(r, sink.text.size + text.size + 1)
         if joined == NULL:
             return
-        memcpy(joined, sink.text.data, sink.text.size)
+        if sink.text.size > 0:  # data may be NULL, which memcpy must not be given
+            memcpy(joined, sink.text.data, sink.text.size)
         memcpy(joined + sink.text.size, text.data, text.size)
         joined[sink.text.size + text.size] = 0x0A
         sink.text.data = joined
