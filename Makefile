@@ -25,7 +25,7 @@ fuzz: build/sanitized/built
 
 ## fuzz-smoke: every target for a few seconds
 fuzz-smoke: build/sanitized/built
-	$(BIN)/python -m tests.fuzz all --seconds 12 --jobs 2 --quiet
+	$(BIN)/python -m tests.fuzz all --seconds 10 --jobs 2 --quiet
 
 ## kafka: start a development broker in the foreground; Ctrl-C stops it
 kafka: .venv/installed
