@@ -85,9 +85,9 @@ def _state_topic(place: Partition, log: Log, committed: int | None, bundles: Any
             found.append(f"{where}: no state record")
         elif kind == b"C":
             claimed, previous, at = _CLAIM.unpack_from(value, _HEAD.size)
-            # Not always epoch + 1: an open transaction may have hidden the claim before from the
-            # claimant's restore. That one has decided nothing, so nothing but a number repeats.
-            rises = claimed == epoch + 1 or (claimed == epoch and clean)
+            # Not always epoch + 1: an older open transaction may have hidden claims from the
+            # claimant's restore. Those have decided nothing, so nothing but numbers repeat.
+            rises = claimed == epoch + 1 or (claimed <= epoch and clean)
             clean = True
             if not rises or previous != seq or stands not in (None, at):
                 found.append(f"{where}: claim {claimed} after {previous} at {at}")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests.simulation.mutants import MUTANTS, fails
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.runs import run_seed
 
@@ -18,6 +19,13 @@ that every one is caught. Seconds are of CPU, from seed 0 to the seed that catch
 
 | mutation | guard | without it | caught by seed | seconds | as |
 | --- | --- | --- | --- | --- | --- |
+"""
+
+SUITES = """
+Guards that a run does not reach are taken away line by line, and a named test must fail:
+
+| mutation | guard | tests | seconds | |
+| --- | --- | --- | --- | --- |
 """
 
 
@@ -53,7 +61,14 @@ def markdown(rows: Iterator[Caught]) -> str:
         f"| {row.seed} | {row.seconds:.1f} | {row.problem} |"
         for row in rows
     ]
-    return HEAD + "\n".join(lines)
+    return HEAD + "\n".join(lines + SUITES.splitlines() + [_suite(name) for name in MUTANTS])
+
+
+def _suite(name: str) -> str:
+    mutant, began = MUTANTS[name], time.monotonic()
+    caught = "caught" if fails(name) else "not caught"
+    seconds = time.monotonic() - began
+    return f"| `{name}` | {mutant.guard} | `{mutant.tests}` | {seconds:.0f} | {caught} |"
 
 
 def _kind(problem: str) -> str:

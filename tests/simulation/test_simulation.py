@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation import runs
+from tests.simulation.mutants import MUTANTS, fails
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.real import EVERY, REAL, RealSubject, real_subject
 from tests.simulation.record import Held, read, write
@@ -55,10 +56,16 @@ def test_a_run_without_a_guard_is_found_out(name: str) -> None:
     assert find(name, limit=5_000).seed >= 0
 
 
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_named_tests_miss_a_guard(name: str) -> None:
+    assert fails(name)
+
+
 def test_the_page_of_guards_lists_every_mutation() -> None:
     page = (ROOT / "docs" / "mutations.md").read_text(encoding="utf-8")
     assert [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")] == [
-        *MUTATIONS
+        *MUTATIONS,
+        *MUTANTS,
     ]
     assert "not caught" not in page
 

@@ -10,7 +10,7 @@ from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAs
 
 import worker
 from worker.settings import STAGE_NAMES, Settings, StageName
-from worker.transport.kafka.client import consumer_options
+from worker.transport.kafka.client import consumer_options, producer_options
 from worker.transport.kafka.producer import KafkaSink
 from worker.transport.kafka.topics import (
     BROKER_RULES,
@@ -56,6 +56,11 @@ def test_a_consumer_is_static_eager_and_read_committed(stage: StageName) -> None
     assert options["enable_auto_commit"] is False
     assert options["auto_offset_reset"] == "none"
     assert not {"key_deserializer", "value_deserializer"} & options.keys()
+
+
+def test_no_client_makes_a_topic_by_asking_for_it() -> None:
+    for options in (consumer_options(SETTINGS, "screen"), producer_options(SETTINGS, "screen")):
+        assert options["allow_auto_create_topics"] is False
 
 
 @pytest.mark.parametrize("stage", STAGE_NAMES)

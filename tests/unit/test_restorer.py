@@ -10,7 +10,7 @@ from tests.support.counting_stage import CountingStage
 from tests.support.engine_bench import GROUP, INPUT, P0, P1, STATE, Bench
 from worker.domain.errors import ConfigError, RetentionOvertook, StateMismatch
 from worker.engine.commands import ReadState
-from worker.state.changelog import Claim
+from worker.state.changelog import Claim, encode_claim
 from worker.transport.memory import MemoryBroker, MemoryProducer, MemorySource
 from worker.transport.protocols import Group, Partition
 
@@ -291,3 +291,17 @@ def test_offsets_are_asked_for_again_when_others_went_on_between_the_questions(
     running.turn(8)
     assert others
     assert bench.written() == [b"a=1"]
+
+
+def test_a_claim_that_could_not_see_the_newest_one_is_no_stop() -> None:
+    bench = ran(b"a")
+    claim = next(record for record in bench.state() if isinstance(record, Claim))
+    # An open transaction hid epoch 3 from a claimant that restored only up to it.
+    for epoch in (3, 2):
+        blind = claim._replace(epoch=epoch, previous_seq=1, in_next=1)
+        key, value = encode_claim(blind)
+        bench.broker.append(STATE, key, value, partition=0)
+    bench.write(b"a")
+    bench.engine().turn(8)
+    assert bench.written() == [b"a=1", b"a=2"]
+    assert bench.epochs() == [1, 3, 2, 3]

@@ -20,6 +20,7 @@ from worker.state.changelog import (
     Claim,
     Delta,
     Slice,
+    StateRecord,
     chain_hash,
     chained_content,
     decode,
@@ -100,7 +101,7 @@ class Restore:
         """Apply one record."""
         try:
             record = decode(value)
-            if record.epoch < self._tail.epoch:
+            if record.epoch < self._tail.epoch and not self._is_blind(record):
                 self._on_stale(record.epoch)
                 return
             match record:
@@ -131,6 +132,18 @@ class Restore:
             )
         self._check_complete()
         return "done"
+
+    def _is_blind(self, record: StateRecord) -> bool:
+        """Tell whether a claim could not see the newest one, which has decided nothing since.
+
+        An older open transaction hides what was committed behind it. Deltas show by the offset,
+        so a restore waits for them; a claim alone moves no offset, and the next claimant counts
+        on from an older epoch. In the order of the log it still is the newest.
+        """
+        if not isinstance(record, Claim) or self._stale == "ignore":
+            return False
+        last = self._last_claim
+        return record.previous_seq in (self._tail.seq, last.previous_seq if last else -1)
 
     def _on_stale(self, epoch: int) -> None:
         if self._stale == "refuse":
