@@ -11,12 +11,20 @@ from tests.simulation.runs import Totals
 
 ROOT = Path(__file__).parent.parent.parent
 # What a seed's outcome depends on; another version of any of it is other code.
-CODE = ("worker/engine", "worker/state", "fastpath/changelog.pyx", "tests/simulation")
+_MODEL = (
+    *("brokers", "client", "counting", "guards", "invariants", "process", "real", "sabotage"),
+    "world",
+)
+CODE = (
+    *("worker/engine", "worker/state", "worker/stages", "fastpath/changelog.pyx"),
+    *(f"tests/simulation/{name}.py" for name in _MODEL),
+)
 
 
 class Held(NamedTuple):
     """Say how far the seeds of the present code were run."""
 
+    code: str  # as it was when the run began
     next_seed: int
     entry: dict[str, Any]
 
@@ -33,15 +41,16 @@ def code() -> str:
 
 def read(path: Path) -> Held:
     """Return what the file holds for this code; nothing yet is a start at 0."""
-    entry = _all(path).get(code(), {"seeds": 0, "next_seed": 0, "violating": [], "seen": {}})
-    return Held(entry["next_seed"], entry)
+    now = code()
+    entry = _all(path).get(now, {"seeds": 0, "next_seed": 0, "violating": [], "seen": {}})
+    return Held(now, entry["next_seed"], entry)
 
 
 def write(path: Path, held: Held, totals: Totals) -> None:
     """Replace this code's entry by what was held before and the totals since."""
     seen = {name: held.entry["seen"].get(name, 0) + n for name, n in totals.seen.items()}
     every = _all(path)
-    every[code()] = {
+    every[held.code] = {
         "seeds": held.entry["seeds"] + totals.seeds,
         "next_seed": held.next_seed + totals.seeds,
         "violating": held.entry["violating"] + [seed for seed, _ in totals.failures],

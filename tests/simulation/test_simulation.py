@@ -14,7 +14,7 @@ from tests.simulation import runs
 from tests.simulation.mutants import MUTANTS, fails
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.real import EVERY, REAL, RealSubject, real_subject
-from tests.simulation.record import Held, read, write
+from tests.simulation.record import Held, code, read, write
 from tests.simulation.table import find
 from tests.simulation.world import World
 
@@ -103,7 +103,7 @@ def test_a_seed_is_replayed_step_by_step_whatever_the_hash_seed() -> None:
 
 def test_a_record_goes_on_where_it_ended(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    assert read(path) == Held(0, {"seeds": 0, "next_seed": 0, "violating": [], "seen": {}})
+    assert read(path) == Held(code(), 0, {"seeds": 0, "next_seed": 0, "violating": [], "seen": {}})
     totals = runs.run_chunk((0, 3, None))
     write(path, read(path), totals)
     write(path, read(path), totals)
