@@ -164,6 +164,13 @@ cdef str text_of(const Text* text):
 include "near_lists.pxi"
 
 
+def reads_length(gate):
+    """Return whether any atom of a gate reads the length of the text."""
+    if gate.kind == "atom":
+        return gate.atom.column == "text_length"
+    return any(reads_length(part) for part in gate.parts)
+
+
 cdef class ScreenState:
     """Hold what a screen remembers of one input partition; made by `Screen.new_state`.
 
@@ -211,6 +218,8 @@ cdef class Screen:
     cdef bint by_content  # origin time is created_at
     cdef bint check_key
     cdef bint every_digest  # whether a window or a sighting needs the text digest of every post
+    cdef bint every_simhash  # whether a list or a sighting needs the SimHash of every post
+    cdef bint every_length  # whether a gate compares the length of the text
     cdef bint[5] packs  # by fingerprint type
     cdef uint32_t keyword_lists
     cdef uint32_t all_lists
@@ -260,6 +269,10 @@ cdef class Screen:
         self.every_digest = bool(spec.fingerprints) or any(
             window.count == "repeated_texts" for window in spec.windows
         )
+        self.every_simhash = bool(spec.fingerprints) or any(
+            held.kind == "simhash" for held in spec.hash_lists
+        )
+        self.every_length = any(reads_length(gate) for gate in spec.gates)
         for place, kind in enumerate(FINGERPRINT_TYPES):
             self.packs[place] = kind in spec.fingerprints
         self.keyword_lists = <uint32_t>len(spec.keyword_lists)
@@ -430,7 +443,8 @@ cdef class Screen:
                 ) != 0:
                     return READ_NO_MEMORY
                 self.found[i].folded = &self.texts[texts].lanes[LANE_FOLDED]
-                if simhash_lane(
+                self.found[i].simhash = 0
+                if self.every_simhash and simhash_lane(
                     &self.arena.bump, self.found[i].folded, &self.found[i].simhash
                 ) != 0:
                     return READ_NO_MEMORY
@@ -701,7 +715,9 @@ cdef class Screen:
             columns.numbers[0] = (found.time - post.account_created_at) // DAY_MS
         columns.numbers[1] = post.followers
         columns.numbers[2] = post.revision
-        columns.numbers[3] = <int64_t>count_code_points(post.text.data, post.text.size)
+        columns.numbers[3] = 0
+        if self.every_length:
+            columns.numbers[3] = <int64_t>count_code_points(post.text.data, post.text.size)
         columns.numbers[4] = post.url_count
         columns.numbers[5] = post.hashtag_count
         columns.numbers[6] = post.media_count
