@@ -6,6 +6,7 @@ it. Entries of its lists occur in the posts of `corpora.posts`.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
@@ -87,18 +88,19 @@ def write(folder: Path, patterns: Mapping[str, Any]) -> Path:
 
 
 def known_texts(patterns: Mapping[str, Any]) -> Path:
-    """Return a file of SimHashes; one in 500 is that of a text of the corpus."""
+    """Return a file of SimHashes: one in 500 is of a text of the corpus, the rest are uniform."""
     seed, posts_seed, count = patterns["seed"], patterns["posts_seed"], patterns["texts"]
     what = {"simhashes": count, "seed": seed, "posts_seed": posts_seed}
 
     def hashes() -> Iterator[bytes]:
-        of_posts = islice(corpora.spliced(posts_seed), 0, None, 200)
-        chosen = chain(islice(of_posts, count // 500), corpora.spliced(seed))
-        found = (simhash_of(text) for text in chosen)
-        distinct = dict.fromkeys(islice((each for each in found if each), count))
-        return (b"%016x" % each for each in distinct)
+        chance = random.Random(seed)
+        texts = islice(corpora.spliced(posts_seed), 0, None, 200)
+        of_posts = filter(None, map(simhash_of, texts))
+        uniform = iter(lambda: chance.getrandbits(64) | 1, None)
+        chosen = islice(chain(islice(of_posts, count // 500), uniform), count)
+        return (b"%016x" % each for each in dict.fromkeys(chosen))
 
-    return corpora.kept(what, ".txt", lambda path: corpora.write_lines(path, hashes()))
+    return corpora.kept(what, ".simhashes", lambda path: corpora.write_lines(path, hashes()))
 
 
 def _write(path: Path, entries: Iterable[str]) -> None:
