@@ -29,6 +29,7 @@ only = os.environ.get("FASTPATH_ONLY")  # comma-separated modules: rebuild just 
 debug = os.environ.get("FASTPATH_DEBUG") == "1"  # bounds checks, asserts, line tracing
 sanitize = os.environ.get("FASTPATH_SANITIZE") == "1"  # ASan and UBSan; make fuzz sets it
 coverage = os.environ.get("FASTPATH_COVERAGE") == "1"  # .pyx line coverage
+jobs = os.cpu_count() or 1  # a cold build is minutes of compiler time; modules do not wait
 
 compile_args = ["-O3", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-cast-function-type"]
 link_args = []
@@ -67,5 +68,7 @@ setup(
         compiler_directives=directives,
         annotate=os.environ.get("FASTPATH_ANNOTATE") == "1",
         build_dir="build/cython",
-    )
+        nthreads=jobs,
+    ),
+    options={"build_ext": {"parallel": jobs}},
 )
