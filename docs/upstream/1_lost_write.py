@@ -15,14 +15,14 @@ bootstrap, broker = sys.argv[1], int(sys.argv[2])
 producer = KafkaProducer(
     bootstrap_servers=bootstrap,
     transactional_id="lost-write",
-    delivery_timeout_ms=2_000,
-    request_timeout_ms=1_000,
+    delivery_timeout_ms=8_000,
+    request_timeout_ms=4_000,
     linger_ms=0,
     transaction_timeout_ms=60_000,
 )
 producer.init_transactions()
 producer.begin_transaction()
-producer.send("reproduction", b"first", partition=0).get(10)
+producer.send("reproduction", b"first", partition=0).get(30)
 os.kill(broker, signal.SIGSTOP)
 try:
     future = producer.send("reproduction", b"second", partition=0)

@@ -20,7 +20,7 @@ producer = KafkaProducer(
 tp = TopicPartition("reproduction", 1)
 producer.init_transactions()
 producer.begin_transaction()
-producer.send(tp.topic, b"first", partition=tp.partition).get(10)
+producer.send(tp.topic, b"first", partition=tp.partition).get(30)
 # The broker ends the transaction when its timeout has passed: the marker moves the end.
 consumer = KafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_uncommitted")
 end = consumer.end_offsets([tp])[tp]

@@ -19,16 +19,16 @@ consumer = KafkaConsumer(
 )
 
 
-def joined(partitions):
+def joined(partitions, timeout_ms=1):
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
-        consumer.poll(timeout_ms=1, max_records=1)
+        consumer.poll(timeout_ms=timeout_ms, max_records=1)
         if len(consumer.assignment()) == partitions:
             return True
     return False
 
 
-if not joined(1):
+if not joined(1, timeout_ms=500):
     sys.exit("the first join did not complete")
 for partitions in range(2, 8):
     admin.create_partitions({topic: partitions})

@@ -16,7 +16,7 @@ def refuse(_value):
 
 bootstrap = sys.argv[1]
 producer = KafkaProducer(bootstrap_servers=bootstrap)
-producer.send("reproduction", b"x", partition=2).get(10)
+producer.send("reproduction", b"x", partition=2).get(30)
 consumer = KafkaConsumer(
     bootstrap_servers=bootstrap, value_deserializer=refuse, auto_offset_reset="earliest"
 )
