@@ -89,6 +89,8 @@ class Consumer:
 
     def _join(self) -> None:
         self.heartbeat(polling=True)
+        if self.fenced and self.state != "stable":
+            raise Fenced(f"another process took over instance {self.instance}")  # of its join
         if self.fenced:
             return
         if self.state in ("lost", "new"):

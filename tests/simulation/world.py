@@ -220,7 +220,8 @@ class World:
 
     @property
     def _claimed_again(self) -> bool:
-        return any(process.engine and process.engine._owned for process in self.processes)
+        engines = [process.engine for process in self.processes if process.engine]
+        return any(p.topic == self.subject.stateful for each in engines for p in each._owned)
 
     def _at_rest(self) -> bool:
         return not self._left and self.brokers.finished
