@@ -36,7 +36,6 @@ class KafkaSink:
         self._options = producer_options(settings, name) | overrides
         if self._options.get("key_serializer") or self._options.get("value_serializer"):
             raise ValueError("records are bytes: serializers hide errors from us")
-        self._partitions: dict[str, int] = {}
         self._producer = self._connect()
 
     def _connect(self) -> KafkaProducer:
@@ -46,6 +45,8 @@ class KafkaSink:
             raise unavailable(self._settings.kafka, error) from None
         sizes = self._options["batch_size"], self._options["max_request_size"]
         self._batches = PackedBatches(producer, *sizes)
+        # A client sends only to topics that it was asked about, so a new one is asked anew.
+        self._partitions: dict[str, int] = {}
         return producer
 
     def partition_count(self, topic: str) -> int:
