@@ -5,6 +5,7 @@ Importing fails when a compiled module is missing: there is no silent fallback.
 naming it. BACKEND, ISA and UNICODE_VERSION describe this build for metrics and bug reports.
 """
 
+from fastpath.batch_writer import BatchWriter
 from fastpath.batches import RecordBatches
 from fastpath.changelog import SLICES
 from fastpath.columns import Columns, Sighting, SightingRecord
@@ -27,6 +28,7 @@ __all__ = [
     "SLICES",
     "UNICODE_VERSION",
     "BatchView",
+    "BatchWriter",
     "BuildError",
     "Columns",
     "CorruptImage",
