@@ -76,6 +76,15 @@ def test_a_marker_takes_an_offset_that_readers_cross(cluster: Cluster) -> None:
     assert offsets(read(source, 2)) == [0, 2]
 
 
+def test_a_fenced_producer_says_so_at_its_first_records(cluster: Cluster) -> None:
+    older = cluster.producer("a")
+    older.begin()
+    older.send(cluster.topic, None, b"never", partition=0)
+    cluster.producer("a")
+    with pytest.raises(Fenced):
+        older.settle(10)
+
+
 def test_the_next_process_of_a_slot_fences_it_and_ends_what_it_left_open(
     cluster: Cluster,
 ) -> None:

@@ -242,7 +242,7 @@ class Producer(Sink, Protocol):
     """
 
     def settle(self, timeout_s: float) -> Flushed:
-        """Wait until every record handed over has its answer; never raises for a record."""
+        """Wait until every record handed over has its answer; raises Fenced, never for a record."""
 
     def begin(self) -> None:
         """Begin a transaction; raises Fenced or Fatal."""

@@ -95,7 +95,7 @@ class KafkaSink:
         return flushed.acknowledged
 
     def settle(self, timeout_s: float) -> Flushed:
-        """Wait for every batch and look at each future.
+        """Wait for every batch and look at each future; raises Fenced where that is why one failed.
 
         The client's own flush waits its timeout per batch and returns when batches failed, so
         it only starts the sending; the futures decide.
@@ -125,6 +125,9 @@ def _judge(sent: Sequence[Sent], deadline: float) -> Flushed:
         try:
             found = each.future.get(max(deadline - time.monotonic(), 0))
         except client_errors.KafkaError as error:
+            lost = failure(f"{each.records} records for {each.topic} were not acknowledged", error)
+            if isinstance(lost, Fenced):
+                raise lost from error
             failed += each.records
             reason = reason or f"{each.topic}: {error!r}"
             continue
