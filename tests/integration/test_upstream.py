@@ -20,11 +20,12 @@ from deploy.local.broker import LocalKafka
 from tests.support import requirements
 from tests.support.deployment import ROOT
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(600)]
 
 UPSTREAM = ROOT / "docs" / "upstream"
 SCRIPTS = sorted(UPSTREAM.glob("*.py"))
 HANG_S = 120  # generous: the longest script gives up after 105 s by itself
+ATTEMPTS = 3  # some defects are races: a stock client that wins one shows it at the next try
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,11 @@ def test_every_script_has_its_patch() -> None:
 def test_the_stock_client_shows_the_defect(
     broker: LocalKafka, tmp_path: Path, script: Path
 ) -> None:
-    ran = reproduce(script, broker, copied(tmp_path))
+    packages = copied(tmp_path)
+    for _ in range(ATTEMPTS):
+        ran = reproduce(script, broker, packages)
+        if ran.returncode == 1:
+            break
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "DEFECT" in ran.stdout or "Timeout (" in ran.stderr, ran.stdout + ran.stderr
 
