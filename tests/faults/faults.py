@@ -71,7 +71,6 @@ class Tally:
     starts: int = 0
     wrong: list[str] = field(default_factory=list)
     same_slot_s: list[float] = field(default_factory=list)  # end of a process to its next restore
-    takeover_s: list[float] = field(default_factory=list)  # the same, by another slot
     restores: list[tuple[str, float]] = field(default_factory=list)  # warm or cold, seconds
     lock: threading.Lock = field(default_factory=threading.Lock)
 
