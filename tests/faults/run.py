@@ -164,6 +164,12 @@ def _drain(deployment: Deployment, report: Report) -> None:
     for name in ("a", "b"):
         deployment.start(name, start=None)
     try:
+        # Faults may have left nothing to do: a worker that still starts cannot be asked to stop.
+        wait_for(
+            lambda: all(each.saw("partitions_assigned") for each in deployment.workers),
+            "the last workers join",
+            DRAIN_S,
+        )
         wait_for(deployment.drained, "the rest goes through", DRAIN_S, 0.5)
     except AssertionError as error:
         report.violations.append(f"I8: {error}")
