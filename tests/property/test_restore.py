@@ -12,7 +12,7 @@ import hashlib
 import random
 import re
 from collections import Counter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 
@@ -97,21 +97,101 @@ class Forgetful(StateWriter):
         return False
 
 
-def keeping(tail: Tail) -> StateWriter:
-    return StateWriter(tail, ring=RING, slices=SLICES, every=EVERY, limit=LIMIT)
+def keeping(tail: Tail, limit: int = LIMIT) -> StateWriter:
+    return StateWriter(tail, ring=RING, slices=SLICES, every=EVERY, limit=limit)
 
 
-def restore(log: list[bytes], committed: int, tag: tuple[Table, Tail] | None = None) -> Owner:
-    """Restore, from the start or on a kept table; StateMismatch where it does not add up."""
+def restore(
+    log: list[bytes],
+    committed: int | None,
+    tag: tuple[Table, Tail] | None = None,
+    stale: Literal["refuse", "ignore"] = "refuse",
+) -> Owner:
+    """Restore, from the start or on a kept table; StateMismatch where it does not add up.
+
+    Without a committed offset it is right where the state says, as at least once.
+    """
     stage = CountingStage(slices=SLICES)
     table, tail = tag or (stage.new_table(0, PARTITIONS), None)
-    at_work = Restore(stage, table, PARTITIONS, tail, ring=RING, slices=SLICES)
+    at_work = Restore(stage, table, PARTITIONS, tail, ring=RING, slices=SLICES, stale=stale)
     for value in log:
         at_work.feed(value)
+    committed = at_work.tail.in_next or 0 if committed is None else committed
     if at_work.progress(committed) == "behind":
         raise StateMismatch("the log ends before the committed offset")
     assert stage.changes(table) == b""
     return Owner(keeping(at_work.tail), table)
+
+
+class AtLeastOnce:
+    """Let an owner die in the middle of what it writes, whole or not: nothing is ever aborted."""
+
+    LIMIT = 160  # cuts most snapshots into chunks
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        self.log: list[KeyValue] = []
+        self.input: list[bytes] = []
+        self.torn = self.cut = 0
+        self.owner = Owner(keeping(Tail(), self.LIMIT), Table())
+        self._write(self.owner.writer.claim("slot", 1, PARTITIONS, 0))
+
+    def _write(self, records: list[KeyValue], dies: float = 0.0) -> bool:
+        """Append records, or only the first of them; tell whether the owner lives."""
+        whole = self.draw.random() >= dies
+        self.log += records if whole else records[: self.draw.randrange(len(records) + 1)]
+        return whole
+
+    def turn(self) -> None:
+        keys = [b"%d" % self.draw.randrange(120) for _ in range(self.draw.randrange(1, 6))]
+        at = self.owner.writer.tail.in_next or 0
+        self.input[at:] = keys
+        if not self._write(self.owner.transact(keys, at), dies=0.2):
+            while not self.take_over():
+                pass
+
+    def compact(self) -> None:
+        newest = {key: at for at, (key, _) in enumerate(self.log)}
+        self.log = [record for at, record in enumerate(self.log) if newest[record[0]] == at]
+
+    def take_over(self) -> bool:
+        """Restore and claim; tell whether the claim is whole."""
+        found = restore([value for _, value in self.log], None, stale="ignore")
+        found.writer = keeping(found.writer.tail, self.LIMIT)
+        at = found.writer.tail.in_next or 0
+        self.check(found, at)
+        claim = found.writer.claim("slot", 1, PARTITIONS, at)
+        torn = found.writer.torn()
+        self.torn += bool(torn)
+        for slice_ in torn:
+            claim += found.writer.slice(slice_, found.stage.snapshot(found.table, slice_))
+        assert not found.writer.torn()
+        self.owner = found
+        whole = self._write(claim, dies=0.3)
+        self.cut += bool(torn and not whole)
+        if whole and self.draw.random() < 0.3:
+            self.compact()  # of what is closed: all that a living owner has written anew
+        return whole
+
+    def check(self, found: Owner, at: int) -> None:
+        truth: Counter[bytes] = Counter()
+        for key in self.input[:at]:
+            truth[key] += 1
+            if truth[key] == FORGETS_AT:
+                del truth[key]
+        assert found.table.counts == truth
+
+
+def test_a_snapshot_that_a_crash_cut_off_is_left_out_and_taken_again() -> None:
+    """At least once nothing is aborted: the older snapshot stands until the newer one is whole."""
+    torn = cut = 0
+    for seed in range(20):
+        run = AtLeastOnce(seed)
+        for _ in range(200):
+            run.turn()
+        torn, cut = torn + run.torn, cut + run.cut
+    assert torn > 50
+    assert cut > 10
 
 
 class Run:

@@ -48,6 +48,8 @@ def _move_offsets(world: World, place: Partition) -> bool:
     committed = coordinator.committed.get(place)
     if committed is None or place in coordinator.unstable():
         return False
+    if world.brokers.logs[world.subject.state, place.number].open:
+        return False  # state that is hidden yet: nothing would speak against the older offset
     end = world.brokers.logs[place].end
     to = world.draw.choice([None, *(at for at in range(end + 1) if at != committed)])
     if to is None:

@@ -227,7 +227,7 @@ def test_a_batch_is_given_back_unless_the_group_is_joined(shown: dict[str, Any])
     source.shown = shown
     running.names()
     running.turn()
-    assert running.asked[-1] == Seek({P0: 0})
+    assert running.asked[-2:] == [Seek({P0: 0}), Wait(0.2)], "given back, and not polled in a spin"
     assert bench.written() == []
     source.shown = {}
     running.turn(2)

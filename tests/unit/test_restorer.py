@@ -131,6 +131,7 @@ def test_state_behind_an_open_transaction_is_waited_for() -> None:
 
 def test_state_that_stays_behind_stops_for_a_person() -> None:
     bench = ran(b"a", b"a")
+    bench.write(*[b"a"] * 5)
     bench.broker.group(GROUP).committed[P0] = 7
     running = bench.engine()
     running.turn(6)
@@ -139,6 +140,14 @@ def test_state_that_stays_behind_stops_for_a_person() -> None:
         running.turn(2)
     assert raised.value.exit_code == 73
     assert "fail-stops.md" in str(raised.value)
+
+
+def test_an_input_that_ends_before_the_offset_stops_for_a_person() -> None:
+    bench = ran(b"a", b"a")
+    bench.broker.log(P0).end = 1
+    with pytest.raises(StateMismatch, match="-0 ends at 1, the committed offset is 2") as raised:
+        bench.engine().turn(6)
+    assert raised.value.exit_code == 73
 
 
 def test_state_that_is_ahead_stops_for_a_person() -> None:

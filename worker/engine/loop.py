@@ -33,7 +33,8 @@ from worker.engine.tell import Tell
 from worker.engine.writer import Writer
 from worker.obs.names import Meter, Vitals
 from worker.settings import POLL_MS, SLICE_MS, Settings, Start
-from worker.stages.protocols import Output, StatefulStage
+from worker.stages.protocols import Output, StatefulStage, Table
+from worker.state.changelog import KeyValue
 from worker.state.state_writer import StateWriter
 from worker.transport.protocols import Group, Headers, Partition, Quarantined
 
@@ -142,6 +143,8 @@ class Engine:
         back = {p: self._owned[p].next for p in polled.positions if p in self._owned}
         if back:
             yield from self._asker.ask(Seek(back))
+        if polled.items and not group.trusted:
+            yield from self._asker.ask(Wait(POLL_MS / 1000))  # they would come again at once
         if group.rebalances != self._bound and group.trusted:
             self._bind(group)
 
@@ -173,6 +176,7 @@ class Engine:
             if writer is not None:
                 slot, at = self._settings.slot, fresh[each.partition].next
                 made = writer.claim(slot, group.generation, each.partitions, at, each.gap)
+                made += self._snapshots(writer, each.table, writer.torn())
                 state += self._state_records(each.partition, made)
         offsets = {partition: owned.next for partition, owned in fresh.items()}
         written = yield from self._writer.write("claim", (), state, offsets, group)
@@ -372,17 +376,20 @@ class Engine:
         changes = self.stage.changes(table)
         bundle = bytes.fromhex(self._bundle_digest)
         delta = writer.delta(owned.next, self.stage.stream_time(table), bundle, changes)
-        slices = [
-            record
-            for slice_ in writer.due()
-            for record in writer.slice(slice_, self.stage.snapshot(table, slice_))
-        ]
+        slices = self._snapshots(writer, table, writer.due())
         for kind, made in (("delta", delta), ("slice", slices)):
             size = sum(len(value) for _, value in made)
             self._meter.add("weir_state_written_bytes_total", (kind,), size)
         return self._state_records(partition, [*delta, *slices])
 
-    def _state_records(self, partition: Partition, made: list[tuple[bytes, bytes]]) -> list[Record]:
+    def _snapshots(self, writer: StateWriter, table: Table, due: list[int]) -> list[KeyValue]:
+        return [
+            record
+            for slice_ in due
+            for record in writer.slice(slice_, self.stage.snapshot(table, slice_))
+        ]
+
+    def _state_records(self, partition: Partition, made: list[KeyValue]) -> list[Record]:
         return [Record(self._state_topic, key, value, partition.number) for key, value in made]
 
     def _note_state(self, owned: Owned, last: Mapping[Partition, int]) -> None:

@@ -7,7 +7,7 @@ of revoked partitions are kept, and read on from where their state stood.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -173,6 +173,10 @@ class Restorer:
         if committed is None:
             self._tell("offsets_unknown", partitions=len(partitions))
             return False
+        # Stable offsets lie at or before the end, as it is afterwards.
+        ends = yield from ask(ReadEnds(partitions, limit_s))
+        if ends is None:
+            return False
         topics = frozenset(partition.topic for partition in partitions)
         counts = yield from ask(CountPartitions(topics))
         for each in unplaced:
@@ -180,6 +184,7 @@ class Restorer:
             each.beginning = beginnings[each.partition]
             self._prepare(each, counts[each.partition.topic])
             each.located = True
+        self._check_ends(ends)
         self._check_retention()
         return True
 
@@ -200,6 +205,16 @@ class Restorer:
     def _new_restore(self, table: Table, partitions: int, tail: Tail | None) -> Restore:
         stale: Literal["refuse", "ignore"] = "refuse" if self._exactly_once else "ignore"
         return Restore(self._stage, table, partitions, tail, stale=stale)
+
+    def _check_ends(self, ends: Mapping[Partition, int]) -> None:
+        for partition, end in ends.items():
+            committed = self._restoring[partition].committed
+            if committed is not None and committed > end:
+                raise StateMismatch(
+                    f"{partition.topic}-{partition.number} ends at {end}, the committed offset is "
+                    f"{committed}: the topic was truncated or made anew, or the offset was reset. "
+                    f"{ADVICE}"
+                )
 
     def _check_retention(self) -> None:
         gaps = [

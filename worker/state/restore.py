@@ -51,16 +51,18 @@ class Tail:
     chain: bytes = GENESIS  # hash after it
     in_next: int | None = None  # the input offset that comes next; None: no claim and no delta yet
     stream_time: int = NO_TIME
-    as_of: list[int] | None = None  # per slice: the delta that its newest snapshot is as of
+    as_of: list[int] | None = None  # per slice: the delta that its newest whole snapshot is as of
+    torn: frozenset[int] = frozenset()  # slices whose newest snapshot lacks chunks
 
 
 class Restore:
     """Apply the records of one state partition to one table, in log order.
 
     `partitions` is the input topic's number of partitions now. With `stale="ignore"` (delivery
-    at least once, where no broker fences) records of an epoch below the newest claim are left
-    out; by default they are refused. Every method may raise StateMismatch with a message for
-    people; the table is then worthless.
+    at least once, where no broker fences and nothing is written whole) records of an epoch below
+    the newest claim are left out, and so is a snapshot that a crash cut off; by default both are
+    refused. Every method may raise StateMismatch with a message for people; the table is then
+    worthless.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Restore:
     def tail(self) -> Tail:
         """Return where the state stands; take it when `progress` says done."""
         self._tail.as_of = self._snapshots.as_of()
+        self._tail.torn = self._snapshots.torn
         return self._tail
 
     def feed(self, value: bytes | None) -> None:
@@ -219,9 +222,12 @@ class Restore:
         tail.stream_time = delta.stream_time
 
     def _on_slice(self, part: Slice) -> None:
-        if self._snapshots.begins(part):
+        """Replace a slice with the last chunk of its snapshot: what is cut off replaces nothing."""
+        whole = self._snapshots.take(part)
+        if whole:
             self._stage.clear(self._table, part.slice)
-        self._stage.restore(self._table, part.stream_time, part.entries)
+        for each in whole:
+            self._stage.restore(self._table, each.stream_time, each.entries)
 
     def _check_complete(self) -> None:
         tail, claim = self._tail, self._last_claim
@@ -230,6 +236,8 @@ class Restore:
                 f"slot {claim.slot} claimed the state after delta {claim.previous_seq}; the "
                 f"newest one there is {tail.seq}"
             )
+        if self._stale == "refuse":
+            self._snapshots.check_whole()
         slice_, known = self._snapshots.oldest(tail.seq)
         if self._dense_from > known + 1:
             raise StateMismatch(
@@ -243,47 +251,65 @@ def _continues(before: Delta, delta: Delta) -> bool:
 
 
 class _Snapshots:
-    """Follow which snapshot of each slice is newest, and whether all its chunks are there."""
+    """Follow the newest whole snapshot of each slice, and the chunks of the one that arrives."""
 
     def __init__(self, slices: int, as_of: list[int] | None, known: int) -> None:
         self._as_of = list(as_of) if as_of is not None else [0] * slices
         self._known = known  # every slice was known as of this delta before the first record
-        self._missing: list[set[int]] = [set() for _ in range(slices)]
-        self._chunks = [0] * slices
+        self._arriving: dict[int, list[Slice]] = {}
 
     def as_of(self) -> list[int]:
-        """Give, per slice, the delta that its newest snapshot is as of; 0 where it has none."""
+        """Give, per slice, the delta that its newest whole snapshot is as of; 0: it has none."""
         return list(self._as_of)
 
-    def begins(self, part: Slice) -> bool:
-        """Note a chunk; True where it begins a newer snapshot of its slice."""
-        if part.slice >= len(self._as_of):
-            raise CorruptImage(f"slice {part.slice} of {len(self._as_of)}")
+    @property
+    def torn(self) -> frozenset[int]:
+        """Name the slices whose newest snapshot lacks chunks."""
+        return frozenset(self._arriving)
+
+    def take(self, part: Slice) -> list[Slice]:
+        """Take a chunk; return its whole snapshot with the last one, before that nothing."""
         at = part.slice
-        newer = part.as_of_seq > self._as_of[at]
-        if newer:
-            self._as_of[at], self._chunks[at] = part.as_of_seq, part.chunks
-            self._missing[at] = set(range(part.chunks))
-        if (part.as_of_seq, part.chunks) != (self._as_of[at], self._chunks[at]) or (
-            part.chunk not in self._missing[at]
-        ):
+        if at >= len(self._as_of):
+            raise CorruptImage(f"slice {at} of {len(self._as_of)}")
+        held = self._arriving.get(at, [])
+        if held and _snapshot(part) > _snapshot(held[-1]):
+            held = []  # the older one was cut off, or compaction left its end
+        if held:
+            newest = held[-1].as_of_seq
+            follows = _snapshot(part) == _snapshot(held[-1]) and part.chunk > held[-1].chunk
+        else:
+            newest = self._as_of[at]
+            follows = part.as_of_seq > newest
+        if not follows:
             raise StateMismatch(
                 f"chunk {part.chunk} of slice {at} as of delta {part.as_of_seq} stands behind "
-                f"the snapshot as of delta {self._as_of[at]}"
+                f"the snapshot as of delta {newest}"
             )
-        self._missing[at].discard(part.chunk)
-        return newer
+        self._arriving[at] = [*held, part]
+        if len(held) + 1 < part.chunks:
+            return []
+        self._as_of[at] = part.as_of_seq
+        return self._arriving.pop(at)
+
+    def check_whole(self) -> None:
+        """Refuse a snapshot that lacks chunks."""
+        for at, held in self._arriving.items():
+            missing = min(set(range(held[-1].chunks)) - {part.chunk for part in held})
+            raise StateMismatch(
+                f"chunk {missing} of slice {at} as of delta {held[-1].as_of_seq} is missing"
+            )
 
     def oldest(self, seq: int) -> tuple[int, int]:
-        """Give the slice that is known as of the oldest delta, and that; all must be whole."""
-        for at, missing in enumerate(self._missing):
-            if missing:
-                raise StateMismatch(
-                    f"chunk {min(missing)} of slice {at} as of delta {self._as_of[at]} is missing"
-                )
-            if self._as_of[at] > seq:
-                raise StateMismatch(
-                    f"slice {at} is as of delta {self._as_of[at]}; the newest delta is {seq}"
-                )
+        """Give the slice that is known as of the oldest delta, and that; none may be newer."""
+        cut_off = ((at, held[-1].as_of_seq) for at, held in self._arriving.items())
+        for at, as_of in (*enumerate(self._as_of), *cut_off):
+            if as_of > seq:
+                raise StateMismatch(f"slice {at} is as of delta {as_of}; the newest delta is {seq}")
         known = [max(as_of, self._known) for as_of in self._as_of]
         return min(enumerate(known), key=lambda each: each[1])
+
+
+def _snapshot(part: Slice) -> tuple[int, int, int]:
+    """Order the snapshots of a slice; one that was cut off is taken again by a newer epoch."""
+    return part.as_of_seq, part.epoch, part.chunks

@@ -43,12 +43,14 @@ class StateWriter:
         self._every = every
         self._limit = limit
         self._as_of = list(tail.as_of) if tail.as_of is not None else [0] * slices
+        self._torn = set(tail.torn)
         self._since = 0  # transactions since a slice was snapshotted
 
     @property
     def tail(self) -> Tail:
         """Say where the state stands after the records made so far: the tag of a kept table."""
         self._tail.as_of = list(self._as_of)
+        self._tail.torn = frozenset(self._torn)
         return self._tail
 
     def claim(
@@ -114,13 +116,23 @@ class StateWriter:
             return self._overdue() or [oldest]
         return self._overdue() if self._is_overdue(oldest) else []
 
+    def torn(self) -> list[int]:
+        """Name the slices that the claim must snapshot: a crash cut their newest one off.
+
+        What was written of it replaces the chunks before it once compaction comes by, and then
+        the older snapshot, which the restore went back to, is whole no more.
+        """
+        return sorted(self._torn)
+
     def slice(self, slice_: int, entries: bytes) -> list[KeyValue]:
         """Make the snapshot of a slice as of the last delta; all records go with that delta.
 
-        `entries` is what `Stage.snapshot` returns after `Stage.changes` was drained for the delta.
+        `entries` is what `Stage.snapshot` returns after `Stage.changes` was drained for the delta,
+        or, where the claim takes a torn one again, after the restore.
         """
         tail = self._tail
         self._as_of[slice_] = tail.seq
+        self._torn.discard(slice_)
         self._since = 0
         return encode_slice(
             slice_=slice_,
