@@ -46,7 +46,7 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/cython-lint fastpath
+	$(BIN)/cython-lint fastpath tests/fuzz
 
 ## simulation: as many seeds of the simulator as SIMULATION_SECONDS allow, on both cores
 simulation: .venv/dev
@@ -81,7 +81,7 @@ clean:
 
 # A second core under ASan and UBSan, beside the one in place; its C is the same.
 SANITIZED := $(wildcard fastpath/*.py fastpath/*/*.py)
-build/sanitized/built: .venv/fuzz $(SOURCES) $(SANITIZED)
+build/sanitized/built: .venv/fuzz $(SOURCES) $(SANITIZED) tests/fuzz/native.pyx
 	FASTPATH_SANITIZE=1 CC=clang LDSHARED="clang -shared" $(BIN)/python setup.py -q build_ext \
 		--build-lib build/sanitized --build-temp build/sanitized/objects
 	cp --parents $(SANITIZED) build/sanitized

@@ -25,7 +25,7 @@ MODULES = [
     "screen",
 ]
 
-only = os.environ.get("FASTPATH_ONLY")  # comma-separated modules: rebuild just these in place
+only = os.environ.get("FASTPATH_ONLY")  # comma-separated modules of fastpath: just these
 debug = os.environ.get("FASTPATH_DEBUG") == "1"  # bounds checks, asserts, line tracing
 sanitize = os.environ.get("FASTPATH_SANITIZE") == "1"  # ASan and UBSan; make fuzz sets it
 coverage = os.environ.get("FASTPATH_COVERAGE") == "1"  # .pyx line coverage
@@ -51,15 +51,19 @@ directives = {
     "linetrace": debug or coverage,
 }
 
+names = [f"fastpath.{name}" for name in (only.split(",") if only else MODULES)]
+if sanitize and not only:
+    names.append("tests.fuzz.native")  # the fuzz targets that need no Python
+
 extensions = [
     Extension(
-        f"fastpath.{name}",
-        [f"fastpath/{name}.pyx"],
+        name,
+        [f"{name.replace('.', '/')}.pyx"],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
         define_macros=macros,
     )
-    for name in (only.split(",") if only else MODULES)
+    for name in names
 ]
 
 setup(

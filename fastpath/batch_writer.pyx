@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fastpath.checksum cimport crc32c
 
@@ -150,7 +150,7 @@ cdef class BatchWriter:
     def build(self, int64_t producer, int epoch, int sequence, bint transactional):
         """Return the batch as a bytearray; the writer may be asked again."""
         cdef uint8_t* data = self.data
-        store(data, 0, 16)  # base offset and leader epoch are the broker's
+        memset(data, 0, 16)  # base offset and leader epoch are the broker's
         store(data + AT_LENGTH, self.size - AFTER_LENGTH, 4)
         data[AT_MAGIC] = 2
         store(data + AT_ATTRIBUTES, TRANSACTIONAL if transactional else 0, 2)

@@ -1,13 +1,12 @@
 """Fuzz what reads state topics: entries against their twin, records, whole logs.
 
-Run: python -m tests.fuzz.fuzz_changelog -max_total_time=60 (libFuzzer's options).
+Run: `python -m tests.fuzz changelog`.
 """
 
 from __future__ import annotations
 
 import random
 import struct
-import sys
 
 from crc32c import crc32c
 
@@ -117,10 +116,3 @@ def test_one(data: bytes) -> None:
     """Run one input; the first byte says against what."""
     if data:
         (fuzz_entries, fuzz_record, fuzz_log, fuzz_log)[data[0] & 3](data[1:])
-
-
-if __name__ == "__main__":
-    import atheris
-
-    atheris.Setup(sys.argv, test_one)
-    atheris.Fuzz()

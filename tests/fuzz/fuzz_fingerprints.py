@@ -1,12 +1,11 @@
 """Fuzz the table of fingerprints: operations against its twin, hostile records, hostile state.
 
-Run: python -m tests.fuzz.fuzz_fingerprints -max_total_time=60 (libFuzzer's options).
+Run: `python -m tests.fuzz fingerprints`.
 """
 
 from __future__ import annotations
 
 import struct
-import sys
 from collections.abc import Sequence
 
 from crc32c import crc32c
@@ -146,10 +145,3 @@ def test_one(data: bytes) -> None:
     if not data:
         return
     (fuzz_operations, fuzz_operations, fuzz_record, fuzz_state)[data[0] & 3](data[1:])
-
-
-if __name__ == "__main__":
-    import atheris
-
-    atheris.Setup(sys.argv, test_one)
-    atheris.Fuzz()

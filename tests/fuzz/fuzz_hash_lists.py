@@ -1,4 +1,4 @@
-"""Fuzz list files and indexes of hashes: `python -m tests.fuzz.fuzz_hash_lists`.
+"""Fuzz list files and indexes of hashes: `python -m tests.fuzz hash_lists`.
 
 The first byte chooses: the reader of digest files against Python's, digest sets against a
 dictionary, indexes by distance (built, added to, merged) against brute force.
@@ -6,7 +6,6 @@ dictionary, indexes by distance (built, added to, merged) against brute force.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Iterator, Sequence
 
@@ -112,15 +111,3 @@ def seeds() -> Iterator[bytes]:
     yield b"\1\2x," + digest + b",y\n"
     yield b"\2" + bytes(range(60)) * 2
     yield b"\3\7\4" + bytes(range(200))
-
-
-def main() -> None:
-    """Hand over to libFuzzer; its options stand on the command line."""
-    import atheris
-
-    atheris.Setup(sys.argv, test_one)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

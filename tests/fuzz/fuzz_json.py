@@ -1,4 +1,4 @@
-"""Fuzz the post reader against orjson and the twin: `python -m tests.fuzz.fuzz_json [options]`.
+"""Fuzz the post reader against orjson and the twin: `python -m tests.fuzz json`.
 
 The first byte chooses the field map, the rest is the record. Whatever the reader accepts, the twin
 accepts with the same values, on every level of vector instructions; the reader never crashes.
@@ -7,7 +7,6 @@ accepts with the same values, on every level of vector instructions; the reader 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,15 +43,3 @@ def seeds() -> Iterator[bytes]:
                 yield bytes([place]) + document.encode("utf-8", "surrogatepass")
     post = b'\0{"id":"1","account":{"id":"u"},"text":"t","x":%b}'
     yield from (post % document for _, document in ACCEPT + REJECT)
-
-
-def main() -> None:
-    """Hand over to libFuzzer; its options stand on the command line."""
-    import atheris
-
-    atheris.Setup(sys.argv, test_one)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,11 @@
 """Fuzz keyword lists: options, patterns and texts from the input, the core against its twin.
 
-Run: python -m tests.fuzz.fuzz_keywords -max_total_time=60 (libFuzzer's options).
+Run: `python -m tests.fuzz keywords`.
 """
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from typing import Any
 
 from fastpath import keywords as compiled
@@ -69,21 +69,11 @@ def built(backend: Any, lists: list[KeywordList]) -> Any:
         return error
 
 
-SEEDS = (
-    b"\x00\x02\x02\x01\xffhell\xffhell fire\xffhell's kitchen\xffhell, hell  fire\n",
-    b"\x12\x03\x04\x00\x00\x0f\x02\x00\xffa\xffab\xffaba\xffba\xffpaypal\xff\xd1\x81a\xffp4yp@l "
-    b"p a y p a l \xd1\x80\xd0\xb0ypal\xffababa",
-    b"\x81\x02\x03\x00\xff#x\xff\xe5\xad\x97\xfffoo ba\xfffoo bar #x\xe5\xad\x97",
-)
-
-
-def main() -> None:
-    """Run under libFuzzer."""
-    import atheris  # of the fuzz group alone
-
-    atheris.Setup(sys.argv, test_one)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
+def seeds() -> Iterator[bytes]:
+    """Yield inputs to begin with."""
+    yield from (
+        b"\x00\x02\x02\x01\xffhell\xffhell fire\xffhell's kitchen\xffhell, hell  fire\n",
+        b"\x12\x03\x04\x00\x00\x0f\x02\x00\xffa\xffab\xffaba\xffba\xffpaypal\xff\xd1\x81a\xffp4yp@l"
+        b" p a y p a l \xd1\x80\xd0\xb0ypal\xffababa",
+        b"\x81\x02\x03\x00\xff#x\xff\xe5\xad\x97\xfffoo ba\xfffoo bar #x\xe5\xad\x97",
+    )

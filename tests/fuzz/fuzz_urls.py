@@ -1,4 +1,4 @@
-"""Fuzz URLs, hosts and SimHashes of text against the twin: `python -m tests.fuzz.fuzz_urls`.
+"""Fuzz URLs, hosts and SimHashes of text against the twin: `python -m tests.fuzz urls`.
 
 The input is text (what is not UTF-8 is replaced, as a record with it is refused before). URLs that
 are found, their canonical forms and hosts, and the SimHash must be the twin's; a canonical form
@@ -7,7 +7,6 @@ that is canonicalised again keeps its host.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from fastpath.hashes import canonical_url_of, urls_in
@@ -44,15 +43,3 @@ def seeds() -> Iterator[bytes]:
         "dear friends, the hall is open tonight, bring everyone you know " * 5,
     ):
         yield text.encode()
-
-
-def main() -> None:
-    """Hand over to libFuzzer; its options stand on the command line."""
-    import atheris
-
-    atheris.Setup(sys.argv, test_one)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()

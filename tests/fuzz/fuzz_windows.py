@@ -1,12 +1,11 @@
 """Fuzz account windows: operations and restores against the twin, hostile after-images.
 
-Run: python -m tests.fuzz.fuzz_windows -max_total_time=60 (libFuzzer's options).
+Run: `python -m tests.fuzz windows`.
 """
 
 from __future__ import annotations
 
 import struct
-import sys
 
 from fastpath.changelog import pack
 from fastpath.errors import CorruptImage
@@ -122,10 +121,3 @@ def test_one(data: bytes) -> None:
     """Run one input; the first byte says against what."""
     if data:
         (fuzz_operations, fuzz_images)[data[0] & 1](data[1:])
-
-
-if __name__ == "__main__":
-    import atheris
-
-    atheris.Setup(sys.argv, test_one)
-    atheris.Fuzz()

@@ -258,8 +258,8 @@ def _check_digest(kind: str) -> Callable[[str], Problem]:
 
 def _check_domain(value: str) -> Problem:
     if "/" in value or ":" in value or "@" in value:
-        host = urlsplit(value if "//" in value else "//" + value).hostname or "evil.example"
-        return "a domain stands alone, without scheme, port or path", f"write `{host}`"
+        message = "a domain stands alone, without scheme, port or path"
+        return message, f"write `{_host_in(value) or 'evil.example'}`"
     if value.startswith(("*.", ".")):
         bare = value.lstrip("*.")
         return "a domain covers its subdomains already", f"write `{bare}`"
@@ -271,15 +271,18 @@ def _check_domain(value: str) -> Problem:
     return None
 
 
+def _host_in(value: str) -> str | None:
+    """Return the host of a URL with or without its scheme; None where there is none."""
+    try:
+        return urlsplit(value if "//" in value else "//" + value).hostname
+    except ValueError:  # brackets that hold no address
+        return None
+
+
 def _check_url(value: str) -> Problem:
     if any(char.isspace() for char in value):
         return "a URL holds no white space", "one URL per line"
-    try:
-        parts = urlsplit(value)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        valid = False
-    if not valid:
+    if not value.lower().startswith(("http://", "https://")) or not _host_in(value):
         return "a URL begins with http:// or https:// and names a host", "one URL per line"
     return None
 
