@@ -17,6 +17,7 @@ from deploy.local.broker import serving
 from fastpath.batch_writer import partition_of
 
 BATCH_BYTES = 128 * 1024
+LINGER_MS = 20
 BROKER_FILE = "broker.json"
 READ_TIMEOUT_MS = 500
 
@@ -60,7 +61,7 @@ def load(servers: str, topic: str, partitions: int, posts: Path) -> None:
     Loading is not measured, so the faster client does it where it is installed.
     """
     create_topic(servers, topic, partitions)
-    with _sender(servers, topic) as send, posts.open("rb") as lines:
+    with sender(servers, topic, LINGER_MS) as send, posts.open("rb") as lines:
         places: dict[bytes, int] = {}
         for line in lines:
             value = line.rstrip(b"\n")
@@ -76,13 +77,16 @@ Send = Callable[[bytes, bytes, int, int], object]
 
 
 @contextmanager
-def _sender(servers: str, topic: str) -> Iterator[Send]:
+def sender(servers: str, topic: str, linger_ms: int) -> Iterator[Send]:
     """Yield a function that writes a record, and on leaving wait until all are written."""
     try:
         from confluent_kafka import Producer
     except ModuleNotFoundError:
         producer = KafkaProducer(
-            bootstrap_servers=servers, batch_size=BATCH_BYTES, linger_ms=20, metrics_enabled=False
+            bootstrap_servers=servers,
+            batch_size=BATCH_BYTES,
+            linger_ms=linger_ms,
+            metrics_enabled=False,
         )
         yield lambda value, key, place, time: producer.send(
             topic, value, key=key, partition=place, timestamp_ms=time
@@ -90,7 +94,7 @@ def _sender(servers: str, topic: str) -> Iterator[Send]:
         producer.flush()
         producer.close()
         return
-    options = {"bootstrap.servers": servers, "batch.size": BATCH_BYTES, "linger.ms": 20}
+    options = {"bootstrap.servers": servers, "batch.size": BATCH_BYTES, "linger.ms": linger_ms}
     fast = Producer(options | {"queue.buffering.max.messages": 0})
 
     def send(value: bytes, key: bytes, place: int, time: int) -> None:

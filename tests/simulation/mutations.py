@@ -15,8 +15,8 @@ from unittest.mock import patch
 from tests.simulation.client import TransactionalClient
 from tests.simulation.guards import Guards
 from worker.engine.commands import CommitOffsets, Send
-from worker.engine.loop import Engine
 from worker.engine.restorer import Restorer
+from worker.engine.state_records import StateRecords
 from worker.engine.writer import Writer, Written
 from worker.state import changelog, restore
 from worker.state.restore import Restore
@@ -184,13 +184,13 @@ def _trust_kept(self: Restorer, table: Any, partitions: int, tail: Any) -> Resto
     return made
 
 
-_state_of = Engine._state_of
+_delta = StateRecords.delta
 
 
-def _delta_if_changed(self: Engine, partition: Any, owned: Any) -> Any:
+def _delta_if_changed(self: StateRecords, owned: Any) -> Any:
     if owned.writer is not None and not owned.table.changed:
         return []
-    return _state_of(self, partition, owned)
+    return _delta(self, owned)
 
 
 def _offsets_first(self: Writer, outputs: Any, state: Any, offsets: Any, group: Group) -> Any:
@@ -289,7 +289,7 @@ MUTATIONS: dict[str, Mutation] = {
     "no_empty_delta": Mutation(
         "every transaction that moves the offset writes a delta",
         "state and offset cannot be compared any more",
-        (_set(Engine, "_state_of", _delta_if_changed),),
+        (_set(StateRecords, "delta", _delta_if_changed),),
     ),
     "offsets_apart": Mutation(
         "offsets ride in the transaction",

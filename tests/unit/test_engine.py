@@ -310,19 +310,32 @@ def test_a_large_poll_makes_transactions_of_a_quarter_second_each() -> None:
     assert len(bench.deltas()) == len(work) > 3
 
 
-def test_turns_begin_an_interval_apart_unless_the_poll_was_full() -> None:
-    bench = Bench(kafka={"max_poll_records": 2}, interval_ms=50)
-    running = bench.engine()
+@pytest.mark.parametrize(
+    ("write_s", "waits"), [(0.004, [0.008]), (0.02, [0.03]), (0.06, [])], ids=str
+)
+def test_turns_begin_three_writes_apart_and_at_most_an_interval(
+    write_s: float, waits: list[float]
+) -> None:
+    bench = Bench(interval_ms=50)
+
+    def write(point: str) -> None:
+        bench.clock.now += write_s if point == "after_flush" else 0.0
+
+    running = bench.engine(failpoint=write)
     running.turn(3)
     bench.clock.now += 1
     bench.write(b"a")
     running.turn(2)
-    waits = [command for command in running.asked if isinstance(command, Wait)]
-    assert waits == [Wait(pytest.approx(0.05))]
+    asked = [command.seconds for command in running.asked if isinstance(command, Wait)]
+    assert asked == pytest.approx(waits)
+
+
+def test_a_full_poll_is_followed_at_once() -> None:
+    bench = Bench(kafka={"max_poll_records": 2}, interval_ms=50)
+    running = bench.engine()
+    running.turn(3)
     bench.clock.now += 1
-    running.turn()
     bench.write(b"a", b"a", b"a", b"a")
-    running.asked.clear()
     running.turn(2)
     assert not [command for command in running.asked if isinstance(command, Wait)]
 

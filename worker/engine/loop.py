@@ -29,12 +29,12 @@ from worker.engine.gauges import Gauges
 from worker.engine.owned import Owned, Work
 from worker.engine.recorder import Recorder
 from worker.engine.restorer import Restorer, Restoring
+from worker.engine.state_records import StateRecords
 from worker.engine.tell import Tell
 from worker.engine.writer import Writer
 from worker.obs.names import Meter, Vitals
 from worker.settings import POLL_MS, SLICE_MS, Settings, Start
-from worker.stages.protocols import Output, StatefulStage, Table
-from worker.state.changelog import KeyValue
+from worker.stages.protocols import Output, StatefulStage
 from worker.state.state_writer import StateWriter
 from worker.transport.protocols import Group, Headers, Partition, Quarantined
 
@@ -42,6 +42,9 @@ WORK_S = 0.25  # deciding for one transaction; < LIVENESS_MS, and what a crash r
 PIECE_S = 0.05  # deciding between two looks at the clock; < WORK_S
 MIN_RECORDS = 64  # a piece never takes less, however slow a stage is
 FIRST_PIECE = 1_024  # records of the first piece, before the stage's speed is known
+# A transaction costs the same for one record as for a thousand: turns begin at least so many times
+# the last write apart, so that writing takes a third of a quiet loop; transaction_interval_ms caps.
+GATHER = 3.0
 BACKLOG = 1_000  # records that wait behind a poll: then the next turn begins at once
 SETTLE_S = 1.0  # offsets without records (markers) are committed after an idle second
 DISPOSITION = "weir.dlq.disposition"
@@ -80,11 +83,14 @@ class Engine:
         self._restorer = Restorer(
             stage, settings, self._asker, tell, start=start, accept_gap=accept_gap
         )
-        self._state_topic = settings.topic(f"state.{stage.name}")
+        self._state = StateRecords(stage, settings, meter, bundle_digest)
         self._owned: dict[Partition, Owned] = {}
         self._bound = -1  # the count of rebalances that tables and restores belong to
         self._began = float("-inf")  # when the last transaction's turn began
         self._full = False  # the last poll: more waits behind it
+        self._write_s = 0.0  # what the last transaction took to write
+        self._apart_s = settings.kafka.transaction_interval_ms / 1000
+        self._adrift: float | None = None  # since when no assignment holds
         self._per_second = FIRST_PIECE / PIECE_S  # records that the stage decides
 
     def steps(self) -> Steps[None]:
@@ -117,9 +123,8 @@ class Engine:
     # The poll.
 
     def _pace(self) -> Steps[None]:
-        """Gather records for a moment: a transaction costs the same for one as for a thousand."""
-        wait_s = self._began + self._settings.kafka.transaction_interval_ms / 1000
-        wait_s -= self._asker.now
+        """Gather records for a moment, unless some wait already."""
+        wait_s = self._began + min(self._apart_s, GATHER * self._write_s) - self._asker.now
         if wait_s > 0 and not self._full and not self._restorer.count:
             yield from self._asker.ask(Wait(wait_s))
 
@@ -149,6 +154,10 @@ class Engine:
             self._bind(group)
 
     def _suspend(self) -> None:
+        if self._adrift is None:
+            self._adrift = self._asker.now
+        if self._owned:
+            self._tell("partitions_revoked", partitions=len(self._owned))
         self._restorer.suspend(self._owned.values())
         for partition in self._owned:
             self._gauges.forget(partition)
@@ -163,26 +172,31 @@ class Engine:
         self._meter.add("weir_rebalances_total")
         self._meter.set("weir_partitions_assigned", len(group.assigned))
         name = self._settings.group(self.stage.name)
-        self._tell("partitions_assigned", partitions=len(group.assigned), group=name)
+        seconds = 0.0 if self._adrift is None else self._asker.now - self._adrift
+        self._adrift = None
+        self._meter.observe("weir_rebalance_seconds", seconds)
+        self._tell(
+            "partitions_assigned",
+            partitions=len(group.assigned),
+            group=name,
+            seconds=round(seconds, 3),
+        )
 
     # The claim: prove ownership before the first decision, and fence by log order.
 
     def _claim(self, group: Group) -> Steps[None]:
         restored = self._restorer.ready
         fresh = {each.partition: self._own(each) for each in restored}
-        state: list[Record] = []
-        for each in restored:
-            writer = fresh[each.partition].writer
-            if writer is not None:
-                slot, at = self._settings.slot, fresh[each.partition].next
-                made = writer.claim(slot, group.generation, each.partitions, at, each.gap)
-                made += self._snapshots(writer, each.table, writer.torn())
-                state += self._state_records(each.partition, made)
+        state = [
+            record
+            for each in restored
+            for record in self._state.claim(fresh[each.partition], group.generation, each.gap)
+        ]
         offsets = {partition: owned.next for partition, owned in fresh.items()}
         written = yield from self._writer.write("claim", (), state, offsets, group)
         self._restorer.claimed(restored)
         for partition, owned in fresh.items():
-            self._note_state(owned, written.last)
+            self._state.note(owned, written.last)
             self._owned[partition] = owned
         if written.refused:
             self._refused(written.refused)
@@ -208,11 +222,11 @@ class Engine:
         )
 
     def _note_restored(self, each: Restoring) -> None:
-        seconds = self._asker.now - each.since
+        seconds, pause = self._asker.now - each.bound, self._asker.now - each.since
         mode = "warm" if each.warm else "cold"
         if each.restore is not None:
             self._meter.observe("weir_restore_seconds", seconds, (mode,))
-        self._meter.observe("weir_rebalance_pause_seconds", seconds)
+        self._meter.observe("weir_rebalance_pause_seconds", pause)
         self._tell(
             "partition_restored",
             topic=each.partition.topic,
@@ -221,6 +235,8 @@ class Engine:
             mode=mode,
             gap=each.gap,
             seconds=round(seconds, 3),
+            waited=round(each.stable_at - each.bound, 3),
+            pause=round(pause, 3),
         )
 
     # Deciding.
@@ -337,13 +353,13 @@ class Engine:
     def _transact(self, work: Work, group: Group) -> Steps[bool]:
         """Write what was decided; tell whether the tables may go on under this assignment."""
         outputs = [self._record(output, partition, work) for output, partition in work.outputs]
-        state: list[Record] = []
-        for partition, owned in work.touched.items():
-            state += self._state_of(partition, owned)
+        state = [record for owned in work.touched.values() for record in self._state.delta(owned)]
         offsets = {partition: owned.next for partition, owned in work.touched.items()}
+        began = self._asker.now
         written = yield from self._writer.write("turn", outputs, state, offsets, group)
+        self._write_s = self._asker.now - began
         for owned in work.touched.values():
-            self._note_state(owned, written.last)
+            self._state.note(owned, written.last)
             owned.committed = owned.next
         if written.refused:
             self._refused(written.refused)
@@ -367,36 +383,6 @@ class Engine:
             ("weir.dlq.attempt", ATTEMPT),
             *work.headers.get((partition, output.cause), ()),
         )
-
-    def _state_of(self, partition: Partition, owned: Owned) -> list[Record]:
-        """Drain what changed in a table into a delta, with the slices that are due."""
-        writer, table = owned.writer, owned.table
-        if writer is None:
-            return []
-        changes = self.stage.changes(table)
-        bundle = bytes.fromhex(self._bundle_digest)
-        delta = writer.delta(owned.next, self.stage.stream_time(table), bundle, changes)
-        slices = self._snapshots(writer, table, writer.due())
-        for kind, made in (("delta", delta), ("slice", slices)):
-            size = sum(len(value) for _, value in made)
-            self._meter.add("weir_state_written_bytes_total", (kind,), size)
-        return self._state_records(partition, [*delta, *slices])
-
-    def _snapshots(self, writer: StateWriter, table: Table, due: list[int]) -> list[KeyValue]:
-        return [
-            record
-            for slice_ in due
-            for record in writer.slice(slice_, self.stage.snapshot(table, slice_))
-        ]
-
-    def _state_records(self, partition: Partition, made: list[KeyValue]) -> list[Record]:
-        return [Record(self._state_topic, key, value, partition.number) for key, value in made]
-
-    def _note_state(self, owned: Owned, last: Mapping[Partition, int]) -> None:
-        """Remember where our state record stands, so that a kept table can be read on."""
-        if owned.writer is not None:
-            offset = last.get(Partition(self._state_topic, owned.partition.number), -1)
-            owned.state_next = offset + 1 if offset >= 0 else None
 
     def _refused(self, why: str) -> None:
         """Read the offsets again under whatever assignment holds then (at least once alone)."""

@@ -46,6 +46,8 @@ class Restoring:
     partition: Partition
     since: float  # when it was assigned or, where it was decided on before, revoked
     fuse: Fuse
+    bound: float = 0.0  # when this assignment of it began
+    stable_at: float = 0.0  # when its committed offset was known (last)
     partitions: int = 0  # of the input topic; 0: not counted yet
     table: Table | None = None
     restore: Restore | None = None  # None for an input without state
@@ -117,10 +119,10 @@ class Restorer:
                 each.partition,
                 self._asker.now,
                 each.fuse,
-                each.partitions,
-                each.table,
-                self._new_restore(each.table, each.partitions, each.writer.tail),
-                each.state_next,
+                partitions=each.partitions,
+                table=each.table,
+                restore=self._new_restore(each.table, each.partitions, each.writer.tail),
+                state_next=each.state_next,
                 warm=True,
             )
 
@@ -131,6 +133,7 @@ class Restorer:
             kept = self._kept.pop(partition, None)
             fresh = kept or Restoring(partition, now, Fuse(partition.topic, partition.number))
             fresh.again()
+            fresh.bound = now
             self._restoring[partition] = fresh
         old = [p for p, each in self._kept.items() if now - each.since > KEPT_S]
         for partition in old:
@@ -183,7 +186,7 @@ class Restorer:
             each.committed = committed[each.partition]
             each.beginning = beginnings[each.partition]
             self._prepare(each, counts[each.partition.topic])
-            each.located = True
+            each.located, each.stable_at = True, self._asker.now
         self._check_ends(ends)
         self._check_retention()
         return True

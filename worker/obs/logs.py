@@ -22,6 +22,7 @@ Event: TypeAlias = Literal[
     "not_durable",
     "fast_path_off",
     "partitions_assigned",
+    "partitions_revoked",
     "partition_restored",
     "offsets_unknown",
     "commit_refused",
@@ -37,6 +38,7 @@ FIELDS: Final[frozenset[str]] = frozenset(
     {
         *("stage", "slot", "topic", "partition", "offset", "partitions", "group"),
         *("digest", "policy", "revision", "enforcement", "durability", "mode", "gap"),
+        *("waited", "pause"),
         *("reason", "records", "seconds", "code", "message", "version", "port", "exception"),
     }
 )

@@ -63,6 +63,7 @@ HistogramName: TypeAlias = Literal[
     "weir_stage_duration_seconds",
     "weir_end_to_end_seconds",
     "weir_restore_seconds",
+    "weir_rebalance_seconds",
     "weir_rebalance_pause_seconds",
     "weir_transaction_commit_seconds",
 ]
@@ -190,6 +191,13 @@ _TABLE: Final[dict[MetricName, Metric]] = {
         "From assignment of a partition with state to its first decision; warm where its table "
         "was kept.",
         _one(*RESTORE_MODES),
+        buckets=RESTORE_SECONDS,
+    ),
+    "weir_rebalance_seconds": Metric(
+        "histogram",
+        (),
+        "From the start, or the end of an assignment, to the next assignment.",
+        _NONE,
         buckets=RESTORE_SECONDS,
     ),
     "weir_rebalance_pause_seconds": Metric(

@@ -251,6 +251,11 @@ KAFKA = Row(
                     f"/ clamp_min(sum by (stage) (weir_rebalance_pause_seconds_count{{{AT}}}), 1)",
                     "{{stage}}",
                 ),
+                Query(
+                    f"sum by (stage) (weir_rebalance_seconds_sum{{{AT}}}) "
+                    f"/ clamp_min(sum by (stage) (weir_rebalance_seconds_count{{{AT}}}), 1)",
+                    "{{stage}} without an assignment",
+                ),
             ),
         ),
         Panel(
