@@ -29,7 +29,7 @@ from worker.runtime.stages import keep_built
 from worker.settings import Settings
 from worker.transport.kafka.consumer import KafkaSource
 from worker.transport.kafka.producer import KafkaSink
-from worker.transport.protocols import Partition
+from worker.transport.protocols import Group, Partition
 
 BROKER = True
 FRESH = True
@@ -162,8 +162,7 @@ class WeirDrain:
     def run(self) -> None:
         """Poll, screen, send; then flush and commit."""
         task, source, sink, screen = self._task, self._source, self._sink, self._screen
-        self._join()
-        group = source.group()
+        group = self._joined()
         keep_built()  # as `weir run` does
         states = {p: screen.new_state(p.number) for p in group.assigned}
         positions: dict[Partition, int] = {}
@@ -172,6 +171,9 @@ class WeirDrain:
             if not done:
                 task.waiting()
             polled = source.poll(POLL_S, MAX_RECORDS)
+            if not done and source.group() != group:
+                group = self._joined()  # the topics' metadata came late: joined once more
+                continue
             positions.update(polled.positions)
             for view in polled.items:
                 done += len(view)
@@ -183,13 +185,13 @@ class WeirDrain:
         sink.flush(FLUSH_S)
         source.commit(positions, group, FLUSH_S)
 
-    def _join(self) -> None:
-        while not (self._source.group().trusted and self._source.group().assigned):
+    def _joined(self) -> Group:
+        while not ((group := self._source.group()).trusted and group.assigned):
             self._source.poll(POLL_S, MAX_RECORDS)
-        assigned = self._source.group().assigned
-        for partition in assigned:
+        for partition in group.assigned:
             self._source.seek(partition, 0)
-        self._source.resume(assigned)
+        self._source.resume(group.assigned)
+        return group
 
     def close(self) -> None:
         """Let go of the clients."""
