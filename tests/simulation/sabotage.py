@@ -34,8 +34,7 @@ def commit(world: World, kind: str) -> bool:
         case "retention":
             return _delete_unread(world, place)
         case "partitions":
-            world.brokers.counts[place.topic] += 1
-            return True
+            return _add_partition(world, place.topic)
         case "delta lost":
             return _lose(world, log)
         case "byte flipped":
@@ -57,6 +56,16 @@ def _move_offsets(world: World, place: Partition) -> bool:
     else:
         coordinator.committed[place] = to
     return True
+
+
+def _add_partition(world: World, topic: str) -> bool:
+    """Give the input another partition, where state tells how many it had."""
+    claimed = any(
+        world.brokers.logs[world.subject.state, number].read(0, 1)
+        for number in range(world.subject.partitions)
+    )
+    world.brokers.counts[topic] += claimed
+    return claimed
 
 
 def _delete_unread(world: World, place: Partition) -> bool:
