@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from copy import deepcopy
 from pathlib import Path
 
 import orjson
@@ -114,12 +115,19 @@ def test_a_ledger_that_counts_wrong_is_seen(run: Run, field: str) -> None:
     assert "1 missing, 1 too many" in run.acted(actions)[0]
 
 
-def _state() -> list[tuple[int, bytes | None]]:
+def _state(*, hidden: bool = False, decided: bool = False) -> list[tuple[int, bytes | None]]:
+    """Write a state of two claims; `hidden` adds one that the claimant of the second did not see,
+    `decided` a delta upon that one."""
     writer = StateWriter(Tail())
     values = [value for _, value in writer.claim("a", 1, 1, 0)]
     for number in range(1, 6):
         values += [value for _, value in writer.delta(number * 10, 0, bytes(32), b"")]
         values += [value for _, value in writer.slice(number, b"")]
+    if hidden:
+        other = StateWriter(deepcopy(writer.tail))
+        values += [value for _, value in other.claim("c", 2, 1, 50)]
+        if decided:
+            values += [value for _, value in other.delta(60, 0, bytes(32), b"")]
     values += [value for _, value in writer.claim("b", 2, 1, 50)]
     values += [value for _, value in writer.delta(60, 0, bytes(32), b"")]
     return list(enumerate(values))
@@ -129,6 +137,11 @@ def test_a_whole_state_is_followed_to_its_end() -> None:
     log = follow(_state())
     assert (log.broken, log.epoch, log.seq, log.in_next) == ([], 2, 6, 60)
     assert (log.claims, log.deltas, log.slices) == (2, 6, 5)
+
+
+def test_a_claim_that_could_not_see_one_before_it_may_repeat_its_epoch() -> None:
+    assert (follow(_state(hidden=True)).broken, follow(_state(hidden=True)).claims) == ([], 3)
+    assert "claim 2 after 2" in follow(_state(hidden=True, decided=True)).broken[0]
 
 
 @pytest.mark.parametrize("lost", [0, 1, 3, 9, 11])
