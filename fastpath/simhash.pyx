@@ -19,6 +19,10 @@ from fastpath.distances import MIN_GRAMS
 cdef extern from "simhash.h" nogil:
     uint64_t simhash_grams(int isa, const uint32_t* points, uint32_t grams)
 
+cdef extern from "plain.h" nogil:
+    uint32_t plain_end(const uint8_t* data, uint32_t size, uint32_t at)
+    void plain_points(const uint8_t* data, uint32_t at, uint32_t end, uint32_t* out)
+
 cdef enum:
     GRAM = 4  # code points
     LEAST = 20  # MIN_GRAMS
@@ -86,12 +90,12 @@ cdef uint32_t gram_points(const Lane* lane, uint32_t* out) noexcept nogil:
     """Write the code points whose grams are hashed; return how many, at most lane.size."""
     cdef uint32_t at = 0, n = 0, point, length, classes, end
     while at < lane.size:
+        if n > 0 or lane.data[at] != 0x20:  # no gram begins with white space
+            end = plain_end(lane.data, lane.size, at)
+            plain_points(lane.data, at, end, out + n)
+            n += end - at
+            at = end
         point = decode(lane.data + at, &length)
-        if 0x61 <= point <= 0x7A and point != 0x68 and point != 0x77:
-            out[n] = point
-            n += 1
-            at += 1
-            continue
         if (point == 0x68 or point == 0x77) and starts_url(lane.data + at, lane.size - at):
             out[n] = URL_POINT
             n += 1

@@ -27,6 +27,10 @@ cdef extern from "unicode_tables.h":
     const uint64_t unicode_pair_keys[]
     const uint32_t unicode_pair_composed[]
 
+cdef extern from "plain.h" nogil:
+    uint32_t plain_end(const uint8_t* data, uint32_t size, uint32_t at)
+    uint32_t plain_letters_of(const uint8_t* data, uint32_t at, uint32_t end, uint8_t* out)
+
 cdef extern from "lookalike_tables.h":
     const unsigned short skeleton_blocks[]
     const uint32_t skeleton_entries[]
@@ -641,6 +645,11 @@ cdef int normalise(Bump* bump, const Lane* folded, Normalised* out) noexcept nog
         return -1
     out.content = False
     while at < folded.size:
+        end = plain_end(folded.data, folded.size, at)
+        length = plain_letters_of(folded.data, at, end, data + size)
+        out.content = out.content or length > 0
+        size += length
+        at = end
         classes = code_point_class(decode(folded.data + at, &length))
         if starts_url(folded.data + at, folded.size - at):
             data[size] = 1
