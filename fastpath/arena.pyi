@@ -1,3 +1,5 @@
+def keep_freed() -> bool: ...
+
 class Arena:
     """Own C memory that is reset between batches and freed at once; not thread-safe."""
 

@@ -2,6 +2,8 @@
 
 import itertools
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -59,3 +61,29 @@ def test_a_size_that_no_machine_has_is_an_error_and_harms_nothing(size):
     with pytest.raises(MemoryError, match=f"no memory for {size} bytes"):
         arena.allocate(size)
     assert arena.allocate(16) == before + 16
+
+
+FAULTS = """
+import resource
+from fastpath.arena import keep_freed
+if {keep}:
+    assert keep_freed()
+fetch = bytearray(4 * 1024 * 1024)
+held = [bytes(fetch) for _ in range(8)]
+held.clear()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    held = [bytes(fetch) for _ in range(8)]
+    held.clear()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(keep):
+    """Return how many pages a process took from the kernel for fetch after fetch."""
+    run = [sys.executable, "-c", FAULTS.format(keep=keep)]
+    return int(subprocess.run(run, check=True, capture_output=True, text=True).stdout)
+
+
+def test_freed_memory_serves_the_next_fetch():
+    assert faults(keep=True) * 20 < faults(keep=False)

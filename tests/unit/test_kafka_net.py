@@ -1,23 +1,54 @@
-"""Large receives read what the client's own would; EndTxn requests are counted."""
+"""Frames are received as the client's own parser would; EndTxn requests are counted."""
 
 from __future__ import annotations
 
 import socket
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka.errors import KafkaConnectionError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kafka.errors import InvalidReceiveError, KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
+from kafka.protocol.consumer import FetchResponse
+from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.producer import AddPartitionsToTxnRequest, EndTxnRequest
 
 from tests.support import tls
 from worker.settings import KafkaSettings
 from worker.transport.kafka import fast_path
-from worker.transport.kafka.net import FastNetClient, receive
+from worker.transport.kafka.net import (
+    KEPT_BUFFER_BYTES,
+    SMALL_BUFFER_BYTES,
+    FastNetClient,
+    Frame,
+    FrameReceiver,
+)
 
-DATA = bytes(range(256)) * 500  # above 16 KiB, the most that one TLS record holds
+LARGEST = 3 * SMALL_BUFFER_BYTES  # of the frames here: above a TLS record and the small buffer
+
+
+class _Parser(KafkaProtocol):  # type: ignore[misc]  # the client is untyped
+    """Take any frame for a response: what comes out is the frame."""
+
+    def _process_response(self, frame: Any) -> tuple[int, bytes]:
+        return len(self.send_bytes()), bytes(frame.read())
+
+
+def framed(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def receiver_of(transport: Any, parser: Any = None) -> FrameReceiver:
+    transport._protocol = SimpleNamespace(parser=parser or _Parser())
+    receiver = FrameReceiver(transport)
+    receiver.install()
+    return receiver
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -36,33 +67,136 @@ def pair(request: pytest.FixtureRequest) -> Any:
             yield server, transport
 
 
+def cut(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
+    """Cut a stream into pieces of these sizes, and the rest."""
+    for size in sizes:
+        yield stream[:size]
+        stream = stream[size:]
+    yield stream
+
+
+@settings(max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 40) | st.integers(1, LARGEST), max_size=6),
+    cuts=st.lists(st.integers(1, 8) | st.integers(1, LARGEST), max_size=12),
+)
+def test_frames_are_those_of_the_client_wherever_the_stream_is_cut(
+    sizes: list[int], cuts: list[int]
+) -> None:
+    payloads = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
+    stream = b"".join(map(framed, payloads))
+    pieces = list(cut(stream, cuts))
+    waiting = deque(pieces)
+    transport = SimpleNamespace(_sock=_Feed(waiting))
+    receiver = receiver_of(transport)
+    parser = transport._protocol.parser
+    stock = _Parser()
+    for piece in pieces:
+        assert transport._sock_recv() == (b"", None)
+        assert parser.receive_bytes(b"") == KafkaProtocol.receive_bytes(stock, piece)
+    assert receiver.take(b"") == []
+
+
+class _Feed:
+    """Be a socket that has one piece of a stream at a time."""
+
+    def __init__(self, pieces: deque[bytes]) -> None:
+        self._pieces = pieces
+        self._left: bytes | None = None
+
+    def recv_into(self, room: memoryview) -> int:
+        if self._left is None:
+            self._left = self._pieces.popleft()
+        if not self._left:
+            self._left = None
+            raise BlockingIOError
+        size = min(len(room), len(self._left))
+        room[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
+
+
 def test_all_that_came_is_received(pair: tuple[socket.socket, Any]) -> None:
     far, transport = pair
-    far.sendall(DATA)
-    received = b""
-    while len(received) < len(DATA):
-        data, error = receive(transport)
-        assert error is None
-        received += data
-    assert received == DATA
-    assert receive(transport) == (b"", None)
+    receiver = receiver_of(transport)
+    payload = bytes(range(256)) * (LARGEST // 256)
+    with ThreadPoolExecutor(1) as sender:
+        sending = sender.submit(far.sendall, framed(payload) + framed(b"next"))
+        received: list[Any] = []
+        while len(received) < 2:
+            assert receiver.receive() == (b"", None)
+            received += receiver.take(b"")
+        sending.result()
+    assert [data for _, data in received] == [payload, b"next"]
+    assert receiver.receive() == (b"", None)
 
 
-def test_a_closed_socket_is_an_error_with_what_came_before(
-    pair: tuple[socket.socket, Any],
-) -> None:
+def test_a_closed_socket_is_an_error(pair: tuple[socket.socket, Any]) -> None:
     far, transport = pair
-    far.sendall(b"last")
+    receiver = receiver_of(transport)
+    far.sendall(framed(b"last"))
     far.close()
-    data, error = receive(transport)
-    assert data == b"last"
+    data, error = receiver.receive()
+    assert data == b""
     assert isinstance(error, KafkaConnectionError)
 
 
 def test_a_transport_that_was_closed_is_an_error() -> None:
-    data, error = receive(SimpleNamespace(_sock=None))
-    assert data == b""
+    _, error = receiver_of(SimpleNamespace(_sock=None)).receive()
     assert isinstance(error, KafkaConnectionError)
+
+
+def test_a_length_that_the_client_refuses_is_its_error() -> None:
+    transport = SimpleNamespace(_sock=_Feed(deque([b"\xff" * 4, b""])))
+    _, error = receiver_of(transport).receive()
+    assert isinstance(error, InvalidReceiveError)
+
+
+def test_a_buffer_is_used_again_and_a_larger_one_let_go() -> None:
+    sizes = [LARGEST, LARGEST - 1, KEPT_BUFFER_BYTES, 8]
+    transport = SimpleNamespace(_sock=_Feed(deque(framed(bytes(size)) for size in sizes)))
+    receiver = receiver_of(transport)
+    held = []
+    for size in sizes:
+        assert receiver.receive() == (b"", None)
+        assert [len(data) for _, data in receiver.take(b"")] == [size]
+        held.append((id(receiver._buffer), len(receiver._buffer)))
+    assert held[0] == held[1]
+    assert held[0][1] == LARGEST + 4
+    assert [size for _, size in held[2:]] == [SMALL_BUFFER_BYTES] * 2
+
+
+def test_what_the_client_decodes_outlives_the_buffer() -> None:
+    response = FetchResponse(
+        throttle_time_ms=0,
+        error_code=0,
+        session_id=7,
+        responses=[
+            FetchResponse.FetchableTopicResponse(
+                topic="posts",
+                partitions=[
+                    FetchResponse.FetchableTopicResponse.PartitionData(
+                        partition_index=3,
+                        error_code=0,
+                        high_watermark=9,
+                        last_stable_offset=9,
+                        log_start_offset=0,
+                        aborted_transactions=None,
+                        preferred_read_replica=-1,
+                        records=b"records" * 20,
+                    )
+                ],
+            )
+        ],
+        version=12,
+    )
+    frame = response.encode()
+    data = bytearray(frame)
+    decoded = FetchResponse.decode(Frame(memoryview(data)), version=12)
+    data[:] = b"\xee" * len(data)
+    assert decoded == FetchResponse.decode(frame, version=12)
+    assert decoded.responses[0].partitions[0].records == b"records" * 20
+    assert type(decoded.responses[0].partitions[0].records) is bytes
 
 
 class _Manager:
@@ -126,6 +260,7 @@ class _Other:
         ("consumer", "Fetcher", "PartitionRecords", _Other, "takes (self, fetch_offset, tp, recor"),
         ("consumer", "Fetcher", "PartitionRecords", None, "Fetcher has no PartitionRecords"),
         ("receive", "KafkaConnectionManager", "_build_transport", None, "no _build_transport"),
+        ("receive", "KafkaProtocol", "_process_response", None, "KafkaProtocol has no _process_"),
         ("receive", "KafkaTCPTransport", "_sock_recv", None, "KafkaTCPTransport has no _sock_recv"),
         ("receive", "KafkaSSLTransport", "_sock_recv", lambda s, n: n, "takes (s, n)"),
     ],
@@ -133,7 +268,11 @@ class _Other:
 def test_another_shape_takes_the_plain_path_of_its_part(
     monkeypatch: pytest.MonkeyPatch, part: Any, owner: str, name: str, value: object, text: str
 ) -> None:
-    monkeypatch.setattr(getattr(fast_path, owner), name, value)
+    held = getattr(fast_path, owner)
+    if value is None:
+        monkeypatch.delattr(held, name)
+    else:
+        monkeypatch.setattr(held, name, value)
     off = fast_path.fast_path_off(KafkaSettings())
     assert text in (off[part] or "")
     (other,) = set(off) - {part}

@@ -15,6 +15,7 @@ from typing import Any
 import kafka
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
+from fastpath.arena import keep_freed
 from worker.domain.errors import BrokerUnavailable, ConfigError
 from worker.settings import MIB, KafkaSettings, Settings, StageName, read_secret
 from worker.transport.kafka.fast_path import fast_path_off
@@ -22,7 +23,7 @@ from worker.transport.kafka.net import FastNetClient
 
 # Versions whose behaviour the guards of this package were written and tested against.
 TESTED_VERSIONS = ("3.0.12",)
-# Of the socket; holds what one large receive asks for (`net.RECEIVE_BYTES`).
+# Of the socket: what a broker sends while the I/O thread waits for its turn.
 RECEIVE_BUFFER_BYTES = MIB
 
 _PROTOCOLS = {
@@ -35,6 +36,8 @@ _PROTOCOLS = {
 
 def guard_client() -> None:
     """Refuse to start on a client that the guards do not know, or without CRC-32C in C.
+
+    Also sets what holds for the whole process: the client's logs, and that freed memory is kept.
 
     Raises:
         ConfigError: another version is installed, or the `crc32c` package is missing.
@@ -51,6 +54,7 @@ def guard_client() -> None:
             "Install it (pip install -e .)"
         )
     clamp_logs()
+    keep_freed()
 
 
 def clamp_logs() -> None:

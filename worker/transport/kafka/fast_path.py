@@ -14,6 +14,7 @@ import kafka
 from kafka.consumer.fetcher import Fetcher
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
+from kafka.protocol.parser import KafkaProtocol
 from kafka.record.memory_records import MemoryRecords
 
 from worker.settings import KafkaSettings
@@ -68,6 +69,9 @@ def _receives_problems() -> Iterator[str]:
         yield "KafkaConnectionManager has no _build_transport"
     else:
         yield from _signature_problem("_build_transport", build, BUILD_TRANSPORT)
+    for method in ("_process_response", "_validate_frame_size", "receive_bytes"):
+        if not hasattr(KafkaProtocol, method):
+            yield f"KafkaProtocol has no {method}"
     for transport in (KafkaTCPTransport, KafkaSSLTransport):
         receive = getattr(transport, "_sock_recv", None)
         if receive is None:
