@@ -1,9 +1,13 @@
-"""Hold the record that enforce alone writes: a complete statement of reasons (docs/records.md)."""
+"""Hold the record that enforce alone writes: a complete statement of reasons (docs/records.md).
+
+What stands in the record alone is a typed dict, encoded as it is; what the ledger keeps as well
+is a class.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from worker.domain.signal import Evidence, Origin
 
@@ -38,8 +42,7 @@ class Proposal:
     step: int
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(TypedDict):
     """State one number that a decision rests on, beside the threshold it was compared with."""
 
     name: str
@@ -49,8 +52,7 @@ class Counter:
     threshold: int | None  # None where the condition compares with no constant
 
 
-@dataclass(frozen=True, slots=True)
-class PostEvidence:
+class PostEvidence(TypedDict):
     """Point into the original text: where, in which lane, which spans."""
 
     topic: str
@@ -59,7 +61,7 @@ class PostEvidence:
     post_id: str | None
     content_digest: str
     lane: str | None
-    spans: tuple[tuple[int, int], ...]
+    spans: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +72,21 @@ class PriorWarning:
     at: int  # when it counts from: its issue, or its receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Restriction:
+class Restriction(TypedDict):
     """State one account restriction in force after an action; None has no end."""
 
     kind: ActionKind
     expires_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ActionPost:
+class ActionPost(TypedDict):
     """Name the post that an action concerns."""
 
     id: str
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class PersonsDecision:
+class PersonsDecision(TypedDict):
     """Say which person decided, and why."""
 
     decision: str
@@ -97,9 +96,8 @@ class PersonsDecision:
     time: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """State a decision completely; the order of fields is the order of keys in the record.
+class Action(TypedDict):
+    """State a decision completely, in the order of the record's keys.
 
     Times are ms since the epoch. `in`, the coordinates of the signal in this run, is added when
     the record is encoded, so that everything here is equal in a second run over the same input.
@@ -120,7 +118,7 @@ class Action:
     policy: str
     policy_revision: int
     clause_ref: str | None
-    rule_ids: tuple[str, ...]
+    rule_ids: list[str]
     ladder: str | None
     step: int  # `at` of the ladder's step, 0 for a post action
     severe: bool
@@ -131,13 +129,13 @@ class Action:
     category: str | None
     keywords: tuple[str, ...]
     facts_text_id: str
-    counters: tuple[Counter, ...]
+    counters: list[Counter]
     strikes_before: int
     strikes_after: int
     warning: PriorWarning | None
     evidence: Evidence | None
     evidence_bundle: str | None  # digest under which the rule held
-    post_refs: tuple[PostEvidence, ...]
+    post_refs: list[PostEvidence]
     source_type: Literal["voluntary", "article_16", "trusted_flagger", "other_notification"]
     automated_detection: bool
     automated_decision: bool
@@ -147,5 +145,5 @@ class Action:
     redress: tuple[str, ...]
     notice_template_id: str
     supersedes: tuple[str, ...]
-    in_force: tuple[Restriction, ...]
+    in_force: list[Restriction]
     origin: Origin

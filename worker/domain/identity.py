@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
 # Published on purpose: `weir scan` is reproducible by anyone. Production sets its own secret.
 SCAN_DEPLOYMENT_KEY = b"weir-scan-published-key-00000001"
 KEY_BYTES = 32
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # RFC 4648
+_BASE32 = tuple(high + low for high in _ALPHABET for low in _ALPHABET)  # ten bits at once
+_PLACES = range(150, -1, -10)  # of 160 bits: no padding
 
 
 def action_id(
@@ -26,9 +29,11 @@ def action_id(
     so no two field lists share an encoding. 32 characters, RFC 4648 base32, upper case.
     """
     fields = (deployment, account, post, str(revision), policy, kind, str(step))
-    message = b"".join(len(raw).to_bytes(4, "little") + raw for raw in (f.encode() for f in fields))
+    encoded = [field.encode() for field in fields]
+    message = b"".join([len(raw).to_bytes(4, "little") + raw for raw in encoded])
     digest = hashlib.blake2b(message, digest_size=20, key=key).digest()
-    return base64.b32encode(digest).decode()
+    number = int.from_bytes(digest)
+    return "".join([_BASE32[number >> place & 1023] for place in _PLACES])
 
 
 def account_digest(key: bytes, account: str) -> str:

@@ -1,4 +1,8 @@
-"""Hold the records of `weir.signals`: what screen and correlate tell enforce (docs/records.md)."""
+"""Hold the records of `weir.signals`: what screen and correlate tell enforce (docs/records.md).
+
+Nobody changes a record. They are not frozen all the same: a frozen class takes three times as
+long to make, and several are made for each flagged post.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ DECISIONS: tuple[Decision, ...] = ("uphold", "overturn", "act")
 RECEIPT_STATUSES: tuple[ReceiptStatus, ...] = ("done", "failed", "repeated")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Origin:
     """Name the record of the input stream that everything derived from it goes back to."""
 
@@ -25,7 +29,7 @@ class Origin:
     time: int  # origin time, ms since the epoch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AccountRef:
     """Name an account; `created_at` is ms since the epoch, None where unknown."""
 
@@ -33,7 +37,7 @@ class AccountRef:
     created_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PostRef:
     """Name one revision of a post; `digest` is hex BLAKE2b-128 of the folded text."""
 
@@ -42,7 +46,7 @@ class PostRef:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MatchEvidence:
     """Cite one entry of a list: a span of a keyword, or the distance of a hash."""
 
@@ -54,7 +58,7 @@ class MatchEvidence:
     distance: int | None  # None for keywords
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FingerprintRef:
     """Name a fingerprint by type and the hex of its 128 bits."""
 
@@ -62,7 +66,7 @@ class FingerprintRef:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CampaignEvidence:
     """Cite the run of eight ticks in which a campaign rule held."""
 
@@ -74,7 +78,7 @@ class CampaignEvidence:
     sketch: bool  # `accounts` is an estimate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Evidence:
     """Hold what made a rule hold, as the condition saw it."""
 
@@ -84,7 +88,7 @@ class Evidence:
     campaign: CampaignEvidence | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signal:
     """Say that a rule held for a post, or for the post of a campaign's member."""
 
@@ -98,7 +102,7 @@ class Signal:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delete:
     """Say that an account deleted its post."""
 
@@ -107,7 +111,7 @@ class Delete:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Notice:
     """Say that a record could not be read, or was read only in part; a person must look.
 
@@ -120,7 +124,7 @@ class Notice:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PostName:
     """Name a post in a person's decision; without a revision every revision is meant."""
 
@@ -128,7 +132,7 @@ class PostName:
     revision: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Person:
     """Name who decided; the role travels because a complaint is not decided by software alone."""
 
@@ -136,7 +140,7 @@ class Person:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Review:
     """Carry a person's decision on an action or on a post."""
 
@@ -151,7 +155,7 @@ class Review:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """Carry an executor's word on what it did with an action."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -83,9 +84,11 @@ class Bundle:
 
     def find_rule(self, policy: str, rule: str) -> Rule | None:
         """Find a rule by policy and id, in whatever mode; None if this bundle lacks it."""
-        found = self.policies.get(policy)
-        rules = found.rules if found is not None else ()
-        return next((each for each in rules if each.id == rule), None)
+        return self._rules.get((policy, rule))
+
+    @cached_property
+    def _rules(self) -> Mapping[tuple[str, str], Rule]:
+        return {(p.name, rule.id): rule for p in self.policies.values() for rule in p.rules}
 
     def run_ms(self, rule: Rule) -> int:
         """Give the length of the runs that a campaign rule judges: that of its windows."""

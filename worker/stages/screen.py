@@ -282,18 +282,16 @@ def _post(row: Row) -> PostRef:
 
 
 def _evidence(row: Row, reads: _Reads) -> Evidence:
-    keywords = (
+    keywords = [
         MatchEvidence(m.list, m.pattern, m.lane, (m.start, m.end), m.count, None)
         for m in row.matches
         if m.list in reads.lists
-    )
-    hashes = (
+    ]
+    hashes = [
         MatchEvidence(h.list, h.entry, None, None, 1, h.distance)
         for h in row.hits
         if h.list in reads.lists
-    )
-    return Evidence(
-        (*keywords, *hashes),
-        {name: row.windows[place] for name, place in reads.windows},
-        tuple(flag for place, flag in enumerate(FLAGS) if row.flags >> place & 1),
-    )
+    ]
+    flags = [flag for place, flag in enumerate(FLAGS) if row.flags >> place & 1]
+    windows = {name: row.windows[place] for name, place in reads.windows}
+    return Evidence((*keywords, *hashes), windows, tuple(flags))

@@ -5,12 +5,14 @@ Nothing is decided here. The same decision gives the same bytes in every run, bu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
-from fastpath.spec import Atom, Gate
+from fastpath.spec import Atom
 from worker.domain.action import (
+    ACTION_KINDS,
     Action,
     ActionKind,
     ActionPost,
@@ -29,6 +31,10 @@ from worker.stages.protocols import Output
 from worker.state.rows import NEVER, Finding, Issued, Row
 
 CONTENT_TYPE = b"application/json"
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+_KIND_HEADERS: dict[ActionKind, Headers] = {
+    kind: (("weir.kind", kind.encode()), ("content-type", CONTENT_TYPE)) for kind in ACTION_KINDS
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,9 +59,10 @@ class Case:
     strikes_before: int = 0
     strikes_after: int = 0
     outputs: list[Output] = field(default_factory=list)
+    ids: dict[tuple[ActionKind, int], str] = field(default_factory=dict)  # by kind and step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decided:
     """Hold what was decided on a case."""
 
@@ -76,20 +83,24 @@ class Statements:
         self._bundle = bundle
         self._deployment = deployment
         self._key = deployment_key
+        self._drafts: dict[tuple[str, ActionKind, bool], Action] = {}
 
     def id_of(self, case: Case, kind: ActionKind, step: int) -> str:
         """Name a decision on a case (rule 6 of docs/time-and-identity.md)."""
-        finding = case.finding
-        return action_id(
-            self._key,
-            self._deployment,
-            case.account or "",
-            finding.post,
-            finding.revision,
-            finding.policy,
-            kind,
-            step,
-        )
+        identity = case.ids.get((kind, step))
+        if identity is None:
+            finding = case.finding
+            identity = case.ids[kind, step] = action_id(
+                self._key,
+                self._deployment,
+                case.account or "",
+                finding.post,
+                finding.revision,
+                finding.policy,
+                kind,
+                step,
+            )
+        return identity
 
     def write(self, case: Case, decided: Decided) -> None:
         """Add one action to the case's outputs."""
@@ -109,84 +120,74 @@ class Statements:
                 )
             )
         value = wire.encode_action(self._action(case, decided, identity, seq), *case.where)
-        kind = (("weir.kind", decided.kind.encode()), ("content-type", CONTENT_TYPE))
-        headers = kind if case.shadow else (*self._cloud_event(case, decided, identity), *kind)
+        headers: Headers = _KIND_HEADERS[decided.kind]
+        if not case.shadow:
+            headers = (*self._cloud_event(case, decided, identity), *headers)
         role = "shadow" if case.shadow else f"actions.{decided.kind}"
         key = wire.account_key(case.account)
         case.outputs.append(
             Output(case.where[2], case.origin.offset, role, key, value, headers=headers)
         )
 
-    def _cloud_event(
-        self, case: Case, decided: Decided, identity: str
-    ) -> tuple[tuple[str, bytes], ...]:
+    def _cloud_event(self, case: Case, decided: Decided, identity: str) -> Headers:
         """Give the attributes of CloudEvents 1.0 in binary mode."""
-        subject = "" if case.account is None else account_digest(self._key, case.account)
-        attributes = [
+        event = (
             ("ce_specversion", b"1.0"),
             ("ce_id", identity.encode()),
             ("ce_source", b"weir/enforce"),
             ("ce_type", f"weir.action.{decided.kind}.v{RECORD_VERSION}".encode()),
-            ("ce_time", rfc3339(case.origin.time).encode()),
-        ]
-        if subject:  # an attribute is absent, never empty
-            attributes.insert(4, ("ce_subject", subject.encode()))
-        return tuple(attributes)
+        )
+        time = ("ce_time", rfc3339(case.origin.time).encode())
+        if case.account is None:  # an attribute is absent, never empty
+            return (*event, time)
+        return (*event, ("ce_subject", account_digest(self._key, case.account).encode()), time)
 
     def _action(self, case: Case, decided: Decided, identity: str, seq: int) -> Action:
-        policy, finding, signal = case.policy, case.finding, case.signal
-        evidence = signal.evidence if signal is not None else None
-        return Action(
-            v=RECORD_VERSION,
-            kind=decided.kind,
-            action_id=identity,
-            account_id=case.account,
-            account_seq=seq,
-            account_type=None,
-            shadow=case.shadow,
-            post=_post(finding),
-            effective_at=case.time,
-            expires_at=decided.expires_at,
-            release_condition="post_deleted" if decided.until_deleted else None,
-            scope=(),
-            policy=finding.policy,
-            policy_revision=self._bundle.revision,
-            clause_ref=policy.clause if policy else None,
-            rule_ids=_rule_ids(case),
-            ladder=policy.ladder.name if policy and policy.ladder else None,
-            step=decided.step,
-            severe=policy.severe if policy else False,
-            bundle_digest=self._bundle.digest,
-            ground=policy.ground if policy else "terms",
-            legal_ground=policy.legal_ground if policy else None,
-            explanation=policy.explanation if policy else "",
-            category=policy.category if policy else None,
-            keywords=(),
-            facts_text_id="+".join(_rule_ids(case)) or finding.policy,
-            counters=tuple(self._counters(case, decided)),
-            strikes_before=case.strikes_before,
-            strikes_after=case.strikes_after,
-            warning=decided.warning,
-            evidence=evidence,
-            evidence_bundle=signal.bundle if signal is not None else None,
-            post_refs=tuple(_post_refs(signal)) if signal is not None else (),
-            source_type="voluntary",
-            automated_detection=case.detected,
-            automated_decision=case.review is None,
-            human_review_required=decided.kind == "review",
-            proposal=decided.proposal,
-            person=_person(case.review),
-            redress=policy.redress if policy else (),
-            notice_template_id=f"weir.{decided.kind}.v{RECORD_VERSION}",
-            supersedes=decided.supersedes,
-            in_force=_in_force(case),
-            origin=case.origin,
-        )
+        finding, signal = case.finding, case.signal
+        rules = [f"{finding.policy}/{rule}" for rule in finding.rules]
+        action = self._draft(case, decided.kind).copy()
+        action["action_id"] = identity
+        action["account_id"] = case.account
+        action["account_seq"] = seq
+        action["post"] = _post(finding)
+        action["effective_at"] = case.time
+        action["expires_at"] = decided.expires_at
+        if decided.until_deleted:
+            action["release_condition"] = "post_deleted"
+        action["rule_ids"] = rules
+        action["step"] = decided.step
+        action["facts_text_id"] = "+".join(rules) or finding.policy
+        action["counters"] = list(self._counters(case, decided))
+        action["strikes_before"] = case.strikes_before
+        action["strikes_after"] = case.strikes_after
+        action["warning"] = decided.warning
+        if signal is not None:
+            action["evidence"] = signal.evidence
+            action["evidence_bundle"] = signal.bundle
+            action["post_refs"] = _post_refs(signal)
+        action["automated_detection"] = case.detected
+        action["automated_decision"] = case.review is None
+        action["proposal"] = decided.proposal
+        action["person"] = _person(case.review)
+        action["supersedes"] = decided.supersedes
+        action["in_force"] = _in_force(case)
+        action["origin"] = case.origin
+        return action
+
+    def _draft(self, case: Case, kind: ActionKind) -> Action:
+        """Give what all actions of a kind under a policy say alike."""
+        policy, name = case.policy, case.finding.policy
+        draft = self._drafts.get((name, kind, case.shadow))
+        if draft is None:
+            draft = _drafted(self._bundle, policy, name, kind, case)
+            if policy is not None:  # one that the bundle lacks is named by what came: unbounded
+                self._drafts[name, kind, case.shadow] = draft
+        return draft
 
     def _counters(self, case: Case, decided: Decided) -> Iterator[Counter]:
         """Cite every number that was compared, beside what it was compared with."""
         if case.signal is not None:
-            atoms = list(_atoms(case.rule.when.gate)) if case.rule is not None else []
+            atoms = case.rule.when.atoms if case.rule is not None else ()
             for name, value in case.signal.evidence.windows.items():
                 window = self._bundle.windows.get(name)
                 over_ms = window.over_ms if window is not None else None
@@ -198,8 +199,58 @@ class Statements:
                 yield from _compared(atoms, "match", name, f"matches.{name}", None, value)
         if decided.ladder_step is not None and case.policy and case.policy.ladder:
             ttl = case.policy.ladder.strike_ttl_ms
-            at = decided.ladder_step.at
-            yield Counter("strikes", ttl, case.strikes_after, ">=", at)
+            yield _counter("strikes", ttl, case.strikes_after, ">=", decided.ladder_step.at)
+
+
+def _drafted(
+    bundle: Bundle, policy: Policy | None, name: str, kind: ActionKind, case: Case
+) -> Action:
+    return Action(
+        v=RECORD_VERSION,
+        kind=kind,
+        action_id="",
+        account_id=None,
+        account_seq=0,
+        account_type=None,
+        shadow=case.shadow,
+        post=None,
+        effective_at=0,
+        expires_at=None,
+        release_condition=None,
+        scope=(),
+        policy=name,
+        policy_revision=bundle.revision,
+        clause_ref=policy.clause if policy else None,
+        rule_ids=[],
+        ladder=policy.ladder.name if policy and policy.ladder else None,
+        step=0,
+        severe=policy.severe if policy else False,
+        bundle_digest=bundle.digest,
+        ground=policy.ground if policy else "terms",
+        legal_ground=policy.legal_ground if policy else None,
+        explanation=policy.explanation if policy else "",
+        category=policy.category if policy else None,
+        keywords=(),
+        facts_text_id="",
+        counters=[],
+        strikes_before=0,
+        strikes_after=0,
+        warning=None,
+        evidence=None,
+        evidence_bundle=None,
+        post_refs=[],
+        source_type="voluntary",
+        automated_detection=True,
+        automated_decision=True,
+        human_review_required=kind == "review",
+        proposal=None,
+        person=None,
+        redress=policy.redress if policy else (),
+        notice_template_id=f"weir.{kind}.v{RECORD_VERSION}",
+        supersedes=(),
+        in_force=[],
+        origin=case.origin,
+    )
 
 
 def rfc3339(time: int) -> str:
@@ -208,34 +259,35 @@ def rfc3339(time: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _atoms(gate: Gate) -> Iterator[Atom]:
-    if gate.atom is not None:
-        yield gate.atom
-    for part in gate.parts:
-        yield from _atoms(part)
-
-
 def _compared(
-    atoms: list[Atom], column: str, name: str, shown: str, over_ms: int | None, value: int
+    atoms: Iterable[Atom], column: str, name: str, shown: str, over_ms: int | None, value: int
 ) -> Iterator[Counter]:
     cited = False
     for atom in atoms:
         if (atom.column, atom.name) == (column, name) and type(atom.constant) is int:
             cited = True
-            yield Counter(shown, over_ms, value, atom.op, atom.constant)
+            yield _counter(shown, over_ms, value, atom.op, atom.constant)
     if not cited:
-        yield Counter(shown, over_ms, value, None, None)
+        yield _counter(shown, over_ms, value, None, None)
+
+
+def _counter(
+    name: str, window_ms: int | None, value: int, op: str | None, threshold: int | None
+) -> Counter:
+    return {
+        "name": name,
+        "window_ms": window_ms,
+        "value": value,
+        "op": op,
+        "threshold": threshold,
+    }
 
 
 def _post(finding: Finding) -> ActionPost | None:
-    return ActionPost(finding.post, finding.revision) if finding.parsed else None
+    return {"id": finding.post, "revision": finding.revision} if finding.parsed else None
 
 
-def _rule_ids(case: Case) -> tuple[str, ...]:
-    return tuple(f"{case.finding.policy}/{rule}" for rule in case.finding.rules)
-
-
-def _post_refs(signal: Signal) -> Iterator[PostEvidence]:
+def _post_refs(signal: Signal) -> list[PostEvidence]:
     """Point at the post once per lane in which something was found, spans in order."""
     lanes: dict[str | None, list[tuple[int, int]]] = {}
     for match in signal.evidence.matches:
@@ -243,34 +295,41 @@ def _post_refs(signal: Signal) -> Iterator[PostEvidence]:
         if match.span is not None:
             spans.append(match.span)
     origin = signal.origin
-    for lane, spans in (lanes or {None: []}).items():
-        yield PostEvidence(
-            origin.topic,
-            origin.partition,
-            origin.offset,
-            signal.post.id,
-            signal.post.digest,
-            lane,
-            tuple(sorted(set(spans))),
-        )
+    return [
+        {
+            "topic": origin.topic,
+            "partition": origin.partition,
+            "offset": origin.offset,
+            "post_id": signal.post.id,
+            "content_digest": signal.post.digest,
+            "lane": lane,
+            "spans": sorted(set(spans)),
+        }
+        for lane, spans in (lanes or {None: []}).items()
+    ]
 
 
 def _person(review: Review | None) -> PersonsDecision | None:
     if review is None:
         return None
-    return PersonsDecision(
-        review.decision, review.by.id, review.by.role, review.reason, review.time
-    )
+    return {
+        "decision": review.decision,
+        "by_id": review.by.id,
+        "role": review.by.role,
+        "reason": review.reason,
+        "time": review.time,
+    }
 
 
-def _in_force(case: Case) -> tuple[Restriction, ...]:
-    if case.row is None:
-        return ()
+def _in_force(case: Case) -> list[Restriction]:
+    if case.row is None or not case.row.restrictions:
+        return []
     until: dict[ActionKind, int] = {}
     for restriction in case.row.live_restrictions(case.time):
         until[restriction.kind] = max(
             restriction.expires_at, until.get(restriction.kind, restriction.expires_at)
         )
-    return tuple(
-        Restriction(kind, None if end == NEVER else end) for kind, end in sorted(until.items())
-    )
+    return [
+        {"kind": kind, "expires_at": None if end == NEVER else end}
+        for kind, end in sorted(until.items())
+    ]

@@ -6,7 +6,6 @@ and refuse a wrong one with `MalformedRecordError`, which names the field and ne
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -37,9 +36,8 @@ from worker.domain.signal import (
 )
 
 MAX_ID_BYTES = 256  # the bound of every id in the input (rule 7 of docs/time-and-identity.md)
+_SURELY_AN_ID = MAX_ID_BYTES // 4  # characters: so many are never more bytes than that
 MAX_REASON_BYTES = 4_000  # a person's reason, as UTF-8
-
-_ACTION_FIELDS = tuple(field.name for field in fields(Action))
 
 
 class MalformedRecordError(ValueError):
@@ -65,6 +63,10 @@ class Fields:
         """Give the path of a field, for messages."""
         return f"{self._path}.{key}" if self._path else key
 
+    def wrong(self, key: str, must: str) -> MalformedRecordError:
+        """Say what a field of a wrong type must be."""
+        return MalformedRecordError(Reason.FIELD_TYPE, f"{self.name(key)} must be {must}")
+
     def has(self, key: str) -> bool:
         """Say whether a field is there and not null."""
         return self._values.get(key) is not None
@@ -78,10 +80,11 @@ class Fields:
 
     def text(self, key: str) -> str:
         """Read a string."""
-        value = self.raw(key)
-        if not isinstance(value, str):
-            raise MalformedRecordError(Reason.FIELD_TYPE, f"{self.name(key)} must be a string")
-        return value
+        value = self._values.get(key)
+        if type(value) is str:
+            return value
+        self.raw(key)
+        raise self.wrong(key, "a string")
 
     def optional_text(self, key: str) -> str | None:
         """Read a string that may be absent or null."""
@@ -89,6 +92,9 @@ class Fields:
 
     def id(self, key: str) -> str:
         """Read an id: a string of 1 to 256 bytes."""
+        value = self._values.get(key)
+        if type(value) is str and 0 < len(value) <= _SURELY_AN_ID:
+            return value
         value = self.text(key)
         if not 1 <= len(value.encode()) <= MAX_ID_BYTES:
             raise MalformedRecordError(
@@ -98,12 +104,11 @@ class Fields:
 
     def integer(self, key: str, least: int = -(2**63), most: int = 2**63 - 1) -> int:
         """Read an integer within bounds; true and false are none."""
-        value = self.raw(key)
-        if type(value) is not int or not least <= value <= most:
-            raise MalformedRecordError(
-                Reason.FIELD_TYPE, f"{self.name(key)} must be an integer in range"
-            )
-        return value
+        value = self._values.get(key)
+        if type(value) is int and least <= value <= most:
+            return value
+        self.raw(key)
+        raise self.wrong(key, "an integer in range")
 
     def time(self, key: str) -> int:
         """Read a time in ms since the epoch."""
@@ -113,9 +118,7 @@ class Fields:
         """Read a string out of a closed set."""
         value = self.text(key)
         if value not in allowed:
-            raise MalformedRecordError(
-                Reason.FIELD_TYPE, f"{self.name(key)} must be one of {', '.join(allowed)}"
-            )
+            raise self.wrong(key, f"one of {', '.join(allowed)}")
         return value
 
     def object(self, key: str) -> Fields:
@@ -128,7 +131,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise MalformedRecordError(Reason.FIELD_TYPE, f"{self.name(key)} must be a list")
+            raise self.wrong(key, "a list")
         return value
 
     def counts(self, key: str) -> dict[str, int]:
@@ -273,9 +276,8 @@ def encode_campaign(campaign: Campaign) -> bytes:
 
 def encode_action(action: Action, topic: str, partition: int, offset: int) -> bytes:
     """Write a decision; the coordinates are those of the signal in this run."""
-    record: dict[str, Any] = {name: getattr(action, name) for name in _ACTION_FIELDS}
-    record["in"] = {"topic": topic, "partition": partition, "offset": offset}
-    return orjson.dumps(record)
+    where = {"topic": topic, "partition": partition, "offset": offset}
+    return orjson.dumps({**action, "in": where})
 
 
 def decode_signal_record(value: bytes | None) -> SignalRecord:
