@@ -7,9 +7,13 @@ EXAMPLE := deploy/example
 ROUNDS ?= 10
 SIMULATION_SECONDS ?= 360
 SEEDS ?= 0:1000000
+CORE_TESTS := tests/parity $(patsubst %,tests/%.py,property/test_changelog property/test_folded_text \
+	property/test_gates unit/test_arena unit/test_batch_records unit/test_checksum \
+	unit/test_field_maps unit/test_isa unit/test_packed_batches unit/test_records \
+	unit/test_rfc3339 unit/test_sketch unit/test_slow_path)
 SOURCES := $(wildcard fastpath/*.pyx fastpath/*.pxd fastpath/*.pxi fastpath/*.h) setup.py pyproject.toml
 
-.PHONY: demo test kafka faults simulation seeds fuzz fuzz-smoke bench lint deploy-check clean
+.PHONY: demo test kafka faults simulation seeds sanitize fuzz fuzz-smoke bench lint deploy-check clean
 
 ## demo: run the main job on the shipped sample
 demo: .venv/installed
@@ -17,7 +21,11 @@ demo: .venv/installed
 
 ## test: lint, types, import directions, then every test
 test: .venv/dev lint
-	FASTPATH_REQUIRE=1 $(BIN)/python -m pytest
+	FASTPATH_REQUIRE=1 $(BIN)/python -m tests
+
+## sanitize: the tests of the core on a build under ASan and UBSan
+sanitize: build/sanitized/built
+	FASTPATH_REQUIRE=1 $(BIN)/python -m tests.fuzz.sanitized -m pytest -q -n 2 $(CORE_TESTS)
 
 ## fuzz: every target for an hour, two at a time, added to tests/fuzz/record.md
 fuzz: build/sanitized/built

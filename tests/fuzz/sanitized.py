@@ -1,8 +1,9 @@
 """Run Python on the core built with sanitizers, in the environment that they need.
 
 `make build/sanitized/built` builds it. What follows the name of this module goes to Python:
-`python -m tests.fuzz.sanitized -m pytest tests/parity`. Given to pytest as a plugin
-(`-p tests.fuzz.sanitized`) it refuses to test any other build.
+`python -m tests.fuzz.sanitized -m pytest tests/parity`. Every pytest started so, children of tests
+included, has this module as a plugin: it refuses to test any other build, and draws a share of the
+examples of each property, since the twin beside the core takes most of the time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+from hypothesis import is_hypothesis_test, settings
+
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "sanitized"
+SHARE = 5  # one in so many examples; the fuzz targets do the long search
+_SETTINGS = "_hypothesis_internal_use_settings"  # where the pinned version keeps them
 
 
 def environment() -> dict[str, str]:
@@ -30,6 +36,8 @@ def environment() -> dict[str, str]:
         # Python's own allocator would hide the ends of small objects from the sanitizer.
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": f"{BUILD}{os.pathsep}{ROOT}",
+        # Before the checkout, which pytest would put first.
+        "PYTEST_ADDOPTS": f"-p tests.fuzz.sanitized -p no:cacheprovider -o 'pythonpath={BUILD} .'",
     }
 
 
@@ -51,6 +59,16 @@ def require() -> None:
 def pytest_configure() -> None:
     """Check the build before a test runs."""
     require()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Cut the examples of a property."""
+    test = getattr(getattr(item, "obj", None), "__func__", getattr(item, "obj", None))
+    if not is_hypothesis_test(test):
+        return
+    given = getattr(test, _SETTINGS, settings.default)
+    fewer = settings(given, max_examples=max(1, given.max_examples // SHARE))
+    setattr(test, _SETTINGS, fewer)
 
 
 if __name__ == "__main__":

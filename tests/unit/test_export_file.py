@@ -62,7 +62,11 @@ def test_any_cut_and_any_changed_byte_is_refused(tmp_path: Path) -> None:
             export_file.read(broken)
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"{}\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(b""), gzip.compress(b"{}\n")],
+    ids=["empty", "no gzip", "nothing", "no head"],
+)
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other.gz"
     path.write_bytes(content)

@@ -128,6 +128,7 @@ def wrong_checksum() -> bytes:
         ("sum.ndjson.gz", wrong_checksum(), "broken gzip data after line 0: CRC check failed"),
         ("plain.ndjson.gz", b'{"id":"1"}\n', "is named .gz but begins with 7b 22"),
     ],
+    ids=["half", "sum", "plain"],
 )
 def test_broken_gzip_names_the_file_and_the_way_out(
     tmp_path: Path, name: str, content: bytes, said: str

@@ -177,7 +177,9 @@ def test_last_line_needs_no_newline_and_lines_may_end_as_on_windows(tmp_path: Pa
     assert (summary["posts"], summary["dead_letters"]) == (2, 0)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n\n", gzip.compress(b"")], ids=["nothing", "blank", "gzip"]
+)
 def test_input_without_posts_is_an_empty_result_and_a_warning(tmp_path: Path, data: bytes) -> None:
     ran, out = run(tmp_path, data)
     assert ran.code == 0
