@@ -79,14 +79,9 @@ class Draining:
         producer = WatchedProducer(self._settings, watch)
         state = KafkaStateReader(self._settings, "screen")
         source = WatchedSource(self._settings, watch)
-        self._engine = build_engine(
-            self._settings,
-            "screen",
-            runtime.read_bundle(self._settings),
-            run,
-            sighting_partitions=partitions,
-            start="earliest",
-        )
+        run.sighting_partitions = partitions
+        bundle = runtime.read_bundle(self._settings)
+        self._engine = build_engine(self._settings, bundle, run, start="earliest")
         self._driver = watch.driver = Driver(source, producer, state, run.phase)
 
     def measure(self) -> Measured:

@@ -57,6 +57,9 @@ class CountingStage:
     def stream_time(self, table: Table) -> int:
         return table.stream_time
 
+    def adopt(self, table: Table, older: CountingStage) -> Table:
+        return table
+
     def changes(self, table: Table) -> bytes:
         changed = list(table.changed)
         table.changed.clear()

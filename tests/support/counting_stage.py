@@ -73,6 +73,11 @@ class CountingStage:
     def stream_time(self, table: Table) -> int:
         return table.stream_time
 
+    def adopt(self, table: Table, older: CountingStage) -> Table:
+        del older
+        self.tables += 1
+        return Table(Counter(table.counts), {}, table.stream_time)
+
     def _of(self, table: Table, slice_: int) -> list[bytes]:
         return [key for key in table.counts if identity(key)[0] % self.slices == slice_]
 

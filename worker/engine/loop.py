@@ -7,7 +7,9 @@ all; whatever fails in between ends the process, and the slot's next start reads
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from fastpath.records import BatchView
 from worker.domain.dead_letter import Disposition
@@ -52,6 +54,15 @@ SYSTEMIC = Disposition.SYSTEMIC.value.encode()
 ATTEMPT = b"1"  # a dead letter's first; a redrive raises it
 
 
+class Successor(NamedTuple):
+    """Hold a stage that was built for another bundle, and what goes with it."""
+
+    stage: StatefulStage
+    recorder: Recorder
+    bundle_digest: str
+    taken: Callable[[], None]  # called by the engine's thread once the stage decides
+
+
 class Engine:
     """Own the tables of one stage. A driver runs `steps`, or a test one `turn` at a time."""
 
@@ -84,6 +95,7 @@ class Engine:
             stage, settings, self._asker, tell, start=start, accept_gap=accept_gap
         )
         self._state = StateRecords(stage, settings, meter, bundle_digest)
+        self._offered: deque[Successor] = deque()
         self._owned: dict[Partition, Owned] = {}
         self._bound = -1  # the count of rebalances that tables and restores belong to
         self._began = float("-inf")  # when the last transaction's turn began
@@ -104,8 +116,19 @@ class Engine:
             yield from self.turn()
         yield from self._asker.ask(Close(self._settings.shutdown.close_ms / 1000))
 
+    @property
+    def restoring(self) -> int:
+        """Return how many assigned partitions are not decided on yet."""
+        return self._restorer.count
+
+    def offer(self, successor: Successor) -> None:
+        """Hand over a stage of another bundle, to be taken between two turns; from any thread."""
+        self._offered.append(successor)
+
     def turn(self) -> Steps[None]:
         """Take one turn of the loop; about POLL_MS long when there is nothing to do."""
+        if self._offered and not self._restorer.count:
+            self._succeed(self._offered.popleft())
         yield from self._pace()
         batch = yield from self._poll()
         group = batch.group
@@ -119,6 +142,22 @@ class Engine:
             # Other partitions go on in between: a restore never holds them up for long.
             yield from self._restorer.piece(PIECE_S if self._owned else SLICE_MS / 2000)
         self._report(batch)
+
+    def _succeed(self, successor: Successor) -> None:
+        """Go on with another bundle: no transaction is open, and none holds two bundles.
+
+        The next delta of each partition names the bundle that decided it, so where a bundle began
+        is recorded with what it decided, or not at all.
+        """
+        for owned in self._owned.values():
+            if owned.writer is not None:
+                owned.table = successor.stage.adopt(owned.table, self.stage)
+        self.stage = successor.stage
+        self._recorder = successor.recorder
+        self._bundle_digest = successor.bundle_digest
+        self._restorer.succeed(self.stage)
+        self._state = StateRecords(self.stage, self._settings, self._meter, self._bundle_digest)
+        successor.taken()
 
     # The poll.
 

@@ -107,6 +107,14 @@ class Restorer:
         """Return the partitions that can be claimed."""
         return [each for each in self._restoring.values() if each.at is not None]
 
+    def succeed(self, stage: StatefulStage) -> None:
+        """Restore with another stage from here on; called while nothing is being restored.
+
+        Tables kept for a later assignment are let go of: their partitions are read anew.
+        """
+        self._stage = stage
+        self._kept = {}
+
     def suspend(self, owned: Iterable[Owned]) -> None:
         """Keep every table for a later assignment, with the place that its state stands at."""
         # A restore at work is kept as it is: it goes on with the records it has not seen.

@@ -19,6 +19,8 @@ Event: TypeAlias = Literal[
     "worker_stopped",
     "stopped_for_a_person",
     "policy_activated",
+    "policy_refused",  # a bundle read anew is wrong: the old one goes on
+    "policy_unchanged",
     "not_durable",
     "fast_path_off",
     "partitions_assigned",

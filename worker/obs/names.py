@@ -34,6 +34,7 @@ CounterName: TypeAlias = Literal[
     "weir_json_slow_total",
     "weir_late_sightings_total",
     "weir_refused_sightings_total",
+    "weir_policy_reloads_total",
     "weir_rule_hits_total",
     "weir_rule_errors_total",
     "weir_actions_total",
@@ -141,6 +142,12 @@ _TABLE: Final[dict[MetricName, Metric]] = {
     ),
     "weir_policy_activated_timestamp_seconds": Metric(
         "gauge", (), "When this process began to decide by its bundle, epoch seconds."
+    ),
+    "weir_policy_reloads_total": Metric(
+        "counter",
+        ("outcome",),
+        "Bundles read anew: taken, unchanged, or refused, and then the old one goes on.",
+        (("taken",), ("unchanged",), ("refused",)),
     ),
     "weir_act_after_timestamp_seconds": Metric(
         "gauge",

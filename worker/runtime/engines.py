@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from worker.domain.errors import Fatal, WeirError
 from worker.engine.drive import Crash, Driver, Failpoint, passing
-from worker.engine.loop import Engine
+from worker.engine.loop import Engine, Successor
 from worker.engine.recorder import StageRecorder
 from worker.engine.watchdog import Phase
 from worker.obs import logs
@@ -22,7 +22,7 @@ from worker.obs.facts import Build, state_build, state_policy, state_topics
 from worker.obs.health import Health
 from worker.obs.instruments import Instruments
 from worker.policy.bundle import Bundle
-from worker.runtime.stages import VERSION, build_screen, build_stage
+from worker.runtime.stages import VERSION, BuiltStage, build_screen, build_stage
 from worker.settings import Settings, StageName, Start
 from worker.transport.kafka.consumer import KafkaSource
 from worker.transport.kafka.state import KafkaStateReader
@@ -45,6 +45,8 @@ class StageRun:
     driver: Driver | None = None
     error: BaseException | None = None
     thread: threading.Thread | None = None
+    engine: Engine | None = None
+    sighting_partitions: int = 0  # of the topic that screen writes to; 0 for the other stages
 
 
 class Clients(NamedTuple):
@@ -74,11 +76,9 @@ def connect(settings: Settings, run: StageRun, failpoint: Failpoint = passing) -
 
 def build_engine(
     settings: Settings,
-    name: StageName,
     bundle: Bundle,
     run: StageRun,
     *,
-    sighting_partitions: int,
     start: Start | None = None,
     accept_gap: int | None = None,
 ) -> Engine:
@@ -87,31 +87,51 @@ def build_engine(
     Raises:
         UserError: a setting or the bundle is refused.
     """
-    key = settings.deployment_key()
-    screen = None
-    if name == "screen":
-        screen = build_screen(
-            settings,
-            bundle,
-            key,
-            topic=settings.topic("posts"),
-            from_file=False,
-            sighting_partitions=sighting_partitions,
-        )
-    built = build_stage(settings, name, bundle, key, screen)
+    built = _build(settings, bundle, run)
     _describe(settings, run, bundle)
     return Engine(
         built.stage,
         settings,
         meter=run.instruments,
         vitals=run.health,
-        recorder=StageRecorder(name, built.counters, run.instruments),
+        recorder=StageRecorder(run.name, built.counters, run.instruments),
         tell=_teller(run.log),
         bundle_digest=bundle.digest,
         start=start,
         accept_gap=accept_gap,
         wall=time.time,
     )
+
+
+def build_successor(settings: Settings, bundle: Bundle, run: StageRun) -> Successor:
+    """Build what an engine goes on with under another bundle; on a thread of its own.
+
+    Raises:
+        UserError: the bundle is refused.
+    """
+    built = _build(settings, bundle, run)
+    recorder = StageRecorder(run.name, built.counters, run.instruments)
+
+    def taken() -> None:
+        _activate(run, bundle)
+        run.instruments.add("weir_policy_reloads_total", ("taken",))
+
+    return Successor(built.stage, recorder, bundle.digest, taken)
+
+
+def _build(settings: Settings, bundle: Bundle, run: StageRun) -> BuiltStage:
+    key = settings.deployment_key()
+    screen = None
+    if run.name == "screen":
+        screen = build_screen(
+            settings,
+            bundle,
+            key,
+            topic=settings.topic("posts"),
+            from_file=False,
+            sighting_partitions=run.sighting_partitions,
+        )
+    return build_stage(settings, run.name, bundle, key, screen)
 
 
 def crash_of(run: StageRun) -> Crash:
@@ -153,9 +173,14 @@ def _describe(settings: Settings, run: StageRun, bundle: Bundle) -> None:
     """Show what runs and what decides, so that pods that disagree are visible."""
     build = Build(VERSION, settings.screen.backend, f"kafka-python {version('kafka-python')}")
     state_build(run.instruments, build, settings)
-    state_policy(run.instruments, bundle)
     inputs = [settings.topic(role) for role in READS[run.name]]
     state_topics(run.instruments, inputs, [settings.topic(role) for role in WRITES[run.name]])
+    _activate(run, bundle)
+
+
+def _activate(run: StageRun, bundle: Bundle) -> None:
+    """Show which bundle decides from now on."""
+    state_policy(run.instruments, bundle)
     run.log.info(
         "policy_activated",
         policy=bundle.name,

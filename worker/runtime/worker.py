@@ -34,6 +34,7 @@ from worker.runtime.engines import (
     message_of,
     new_run,
 )
+from worker.runtime.reload import Reloader
 from worker.runtime.stages import VERSION, act_after, keep_built, read_bundle
 from worker.settings import WATCHDOG_MS, Settings, StageName, Start
 from worker.transport.kafka.topics import Topics
@@ -54,6 +55,10 @@ class Worker:
     failpoint: Failpoint = passing
     stop: threading.Event = field(default_factory=threading.Event)
     changed: threading.Event = field(default_factory=threading.Event)
+    reloader: Reloader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reloader = Reloader(self.settings, self.runs)
 
     def work(self) -> int:
         """Return the exit code: 0 after a drain; blocks until then.
@@ -99,23 +104,19 @@ class Worker:
                 target=self._drive, args=(run, bundle), name=f"weir-{run.name}", daemon=True
             )
             run.thread.start()
+        self.reloader.start(bundle.digest)
 
     def _drive(self, run: StageRun, bundle: Bundle) -> None:
         try:
             clients = connect(self.settings, run, self.failpoint)
-            sightings = self.settings.topic("sightings")
+            if run.name == "screen":
+                sightings = self.settings.topic("sightings")
+                run.sighting_partitions = clients.source.partition_count(sightings)
             engine = build_engine(
-                self.settings,
-                run.name,
-                bundle,
-                run,
-                sighting_partitions=clients.source.partition_count(sightings)
-                if run.name == "screen"
-                else 0,
-                start=self.start,
-                accept_gap=self.accept_gap,
+                self.settings, bundle, run, start=self.start, accept_gap=self.accept_gap
             )
             keep_built()
+            run.engine = engine
             run.driver = Driver(*clients, run.phase, crash=crash_of(run), failpoint=self.failpoint)
             if self.stop.is_set():
                 run.driver.stop()
@@ -166,14 +167,18 @@ def _code(error: BaseException) -> int:
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Take SIGTERM and SIGINT as a wish to stop; elsewhere than on the main thread do nothing."""
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Take SIGTERM and SIGINT as a wish to stop, SIGHUP as one to read the bundle anew.
+
+    Elsewhere than on the main thread do nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    wishes = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
     before = {
-        number: signal.signal(number, lambda *_: stop())
-        for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal.signal(number, lambda *_, wish=wish: wish())
+        for number, wish in wishes.items()
     }
     try:
         yield
@@ -193,6 +198,8 @@ def run(
     failpoint: Failpoint = passing,
 ) -> int:
     """Run stages of this process until SIGTERM or SIGINT; return the exit code.
+
+    SIGHUP has the bundle read anew; the stages go on with it between two transactions.
 
     Every stage has its own consumer, producer and thread. A stop for a person (72, 73, 78) keeps
     the process up, live and not ready, unless `exit_on_stop`. `failpoint` is for fault suites,
@@ -218,7 +225,7 @@ def run(
         Exposition(WorkerCollector([run.instruments for run in runs])),
     )
     watchdog = Watchdog(tuple(run.phase for run in runs), WATCHDOG_MS / 1000)
-    with _signals(wish):
+    with _signals(wish, worker.reloader.ask):
         server.start()
         watchdog.start()
         for each in runs:

@@ -37,7 +37,7 @@ from worker.policy.conditions import campaign_activation, member_activation
 from worker.policy.corners import find_corners
 from worker.stages import wire
 from worker.stages.dead_letters import dead_letter
-from worker.stages.protocols import Output
+from worker.stages.protocols import Output, StatefulStage, copied
 
 # Verdicts of `when` remembered per rule: counts are small and repeat, evaluation is not free.
 MAX_REMEMBERED = 65_536
@@ -80,7 +80,7 @@ class CorrelateStage:
         self._bundle = bundle
         self._placement_seed = placement_seed
         self._verdicts: list[dict[tuple[int, int], bool]] = [{} for _ in bundle.campaign_rules]
-        self._spec = FingerprintSpec(
+        self.spec = FingerprintSpec(
             gates=tuple(self._gate(rule) for rule in bundle.campaign_rules),
             lateness_ms=lateness_ms,
             deployment_key=deployment_key,
@@ -91,7 +91,7 @@ class CorrelateStage:
     def new_table(self, partition: int, partitions: int) -> FingerprintTable:
         """Make an empty table; neither the partition nor their number changes what is found."""
         del partition, partitions
-        return FingerprintTable(self._spec, self._placement_seed)
+        return FingerprintTable(self.spec, self._placement_seed)
 
     def entries(self, table: FingerprintTable) -> Mapping[str, int]:
         """Count fingerprints in memory."""
@@ -116,6 +116,12 @@ class CorrelateStage:
     def stream_time(self, table: FingerprintTable) -> int:
         """Return the greatest origin time that the table has seen, ms."""
         return table.stream_time
+
+    def adopt(self, table: FingerprintTable, older: StatefulStage) -> FingerprintTable:
+        """Take over the sightings of another bundle; under the same campaign rules as they are."""
+        if isinstance(older, CorrelateStage) and older.spec == self.spec:
+            return table
+        return copied(older, table, self, self.new_table(0, 1))
 
     def step(self, table: FingerprintTable, view: BatchView) -> list[Output]:
         """Count every sighting of the view's records, in order."""

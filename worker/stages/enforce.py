@@ -15,7 +15,7 @@ from worker.policy.bundle import Bundle
 from worker.stages import wire
 from worker.stages.dead_letters import dead_letter
 from worker.stages.judge import Book, Judge
-from worker.stages.protocols import Output
+from worker.stages.protocols import Output, StatefulStage
 from worker.stages.reviews import Reviews
 from worker.stages.statement import Statements
 from worker.state.breaker import Breaker
@@ -119,6 +119,13 @@ class EnforceStage:
     def entries(self, table: EnforceTable) -> Mapping[str, int]:
         """Count accounts with a ledger row."""
         return {"accounts": len(table.live.ledger), "shadow": len(table.shadow.ledger)}
+
+    def adopt(self, table: EnforceTable, older: StatefulStage) -> EnforceTable:
+        """Take over ledgers and breakers, which go on under this bundle's limits."""
+        del older  # a row holds what bundles have decided, and is read the same way by all
+        for book in self._books(table):
+            book.breaker.limit(self._bundle.limits)
+        return table
 
     def step(self, table: EnforceTable, view: BatchView) -> list[Output]:
         """Judge signals in order."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from fastpath.changelog import SLICES
 from fastpath.records import BatchView
 
 # What a stage writes to; the transport maps a role to a topic or a file.
@@ -35,6 +36,7 @@ ROLES: tuple[str, ...] = (
 
 # State of one input partition; only the stage that made it looks inside.
 Table: TypeAlias = Any
+T = TypeVar("T")
 
 
 class Output(NamedTuple):
@@ -108,3 +110,19 @@ class StatefulStage(Stage, Protocol):
 
     def stream_time(self, table: Table) -> int:
         """Return the greatest origin time that the table has seen, ms; NO_TIME before any."""
+
+    def adopt(self, table: Table, older: StatefulStage) -> Table:
+        """Take over a table of `older`, the same stage under another bundle or the same one.
+
+        Called between two transactions, with `changes` drained. What comes back goes on as a table
+        that this stage restored would; `older` and its table are not used again. It costs nothing
+        where both bundles count alike, else a copy of the table.
+        """
+
+
+def copied(older: StatefulStage, table: T, stage: StatefulStage, empty: T) -> T:
+    """Fill a stage's empty table with what another stage's table holds, as a restore would."""
+    time = older.stream_time(table)
+    for slice_ in range(SLICES):
+        stage.restore(empty, time, older.snapshot(table, slice_))
+    return empty

@@ -25,11 +25,11 @@ from worker.domain.signal import (
     PostRef,
     Signal,
 )
-from worker.policy.bundle import Bundle, Rule, Verdict
+from worker.policy.bundle import Bundle, Rule, Verdict, Window
 from worker.policy.conditions import post_activation
 from worker.stages import wire
 from worker.stages.dead_letters import dead_letter
-from worker.stages.protocols import Output
+from worker.stages.protocols import Output, StatefulStage, copied
 from worker.state.changelog import NO_TIME
 
 # A post that was judged in part only: a person must look (the counts are lower bounds).
@@ -122,6 +122,17 @@ class ScreenStage:
         """Return the greatest origin time counted."""
         time = table.state.windows.stream_time
         return NO_TIME if time is None else int(time)
+
+    def adopt(self, table: ScreenTable, older: StatefulStage) -> ScreenTable:
+        """Take over the windows of another bundle; the same ones as they are."""
+        if isinstance(older, ScreenStage) and older.windows == self.windows:
+            return table
+        return copied(older, table, self, self.new_table(table.partition, 1))
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """List the windows that a table holds, in order."""
+        return self._bundle.account_windows
 
     def step(self, table: ScreenTable | None, view: BatchView) -> list[Output]:
         """Judge posts, or forward reviews or receipts; table is None for the latter two."""

@@ -39,10 +39,15 @@ class Breaker:
     ) -> None:
         self._key = key
         self._tag = tag
-        self._limits = {kind: share(limit, partition, partitions) for kind, limit in limits.items()}
+        self._part = (partition, partitions)
+        self.limit(limits)
         self._newest = _NO_HOUR
         self._counts: dict[tuple[str, int], int] = {}
         self._changed: dict[tuple[str, int], None] = {}
+
+    def limit(self, limits: Mapping[str, int]) -> None:
+        """Go on under other limits; what was counted stays counted."""
+        self._limits = {kind: share(limit, *self._part) for kind, limit in limits.items()}
 
     def take(self, kind: str, origin_time: int) -> bool:
         """Count an action; False, and not counted, if its hour is full."""

@@ -173,6 +173,19 @@ DECISIONS = Row(
             kind="stat",
         ),
         Panel(
+            "Bundles read anew",
+            "Since the workers started: taken, unchanged or refused, and then the old one goes on.",
+            "short",
+            (
+                Query(
+                    f"sum by (outcome) (weir_policy_reloads_total{{{AT}}})",
+                    "{{outcome}}",
+                ),
+            ),
+            span=6,
+            kind="stat",
+        ),
+        Panel(
             "Deciding since",
             "When the oldest worker began to decide by its bundle.",
             "dateTimeFromNow",
