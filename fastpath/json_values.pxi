@@ -203,6 +203,16 @@ cdef bint show_nuls(Reader* r, Text* text) noexcept nogil:
 # --- Numbers -------------------------------------------------------------------------------------
 
 cdef inline size_t digits_end(const Reader* r, size_t pos) noexcept nogil:
+    """Step over digits, eight at a time: neither half of a digit's byte changes when 6 is added."""
+    cdef uint64_t bytes, others
+    while r.size - pos >= 8:
+        bytes = load8(r.data + pos)
+        others = bytes ^ 0x3030303030303030u
+        others |= (bytes + 0x0606060606060606u) ^ 0x3030303030303030u
+        others &= 0xF0F0F0F0F0F0F0F0u
+        if others != 0:  # the lowest is right: a carry comes from a byte that is no digit
+            return pos + (<size_t>__builtin_ctzll(others) >> 3)
+        pos += 8
     while pos < r.size and <uint8_t>(r.data[pos] - 0x30) < 10:
         pos += 1
     return pos
@@ -241,6 +251,13 @@ cdef size_t number_end(Reader* r, size_t pos, bint* real) noexcept nogil:
     return pos if pos - start <= MAX_NUMBER_BYTES else give_up(r, READ_NUMBER)
 
 
+cdef inline uint64_t eight_digits(uint64_t bytes) noexcept nogil:
+    """Read eight digits, the first in the lowest byte; bytes of zero count as the digit 0."""
+    bytes = (bytes & 0x0F0F0F0F0F0F0F0Fu) * 2561 >> 8
+    bytes = (bytes & 0x00FF00FF00FF00FFu) * 6553601 >> 16
+    return (bytes & 0x0000FFFF0000FFFFu) * 42949672960001u >> 32
+
+
 cdef bint whole_of(const Value* value, int64_t* out) noexcept nogil:
     """Read an integer of at most 63 bits and a sign; false for any other value."""
     cdef bint negative
@@ -251,8 +268,14 @@ cdef bint whole_of(const Value* value, int64_t* out) noexcept nogil:
     negative = value.data[0] == 0x2D
     if value.size - negative > 19:
         return False
-    for i in range(negative, value.size):
+    i = negative
+    if 8 < value.size - i <= 16:
+        whole = eight_digits(load8(value.data + i) << (8 * (16 - (value.size - i))))
+        whole = whole * 100000000 + eight_digits(load8(value.data + value.size - 8))
+        i = value.size
+    while i < value.size:
         whole = whole * 10 + (value.data[i] - 0x30)
+        i += 1
     out[0] = -<int64_t>whole if negative else <int64_t>whole
     return whole <= <uint64_t>INT64_MAX
 

@@ -16,6 +16,7 @@ from libc.stdlib cimport qsort
 from libc.string cimport memcmp, memcpy, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_commit, bump_reserve, bump_reset
+from fastpath.isa cimport isa_level
 from fastpath.text cimport (
     CLASS_ALNUM,
     CLASS_SPACE,
@@ -78,6 +79,8 @@ if (MAX_ROWS, VISITS_FIXED, VISITS_PER_BYTE, LONGEST_KEY, LEAST_LETTERS) != (
     limits.MIN_SQUEEZED_LETTERS,
 ):
     raise ImportError("fastpath.keywords was compiled with other limits than fastpath.lanes has")
+
+cdef int LEVEL = isa_level()
 
 include "views.pxi"
 include "patterns.pxi"

@@ -206,9 +206,9 @@ cdef void count_filtered(Search* search) noexcept nogil:
 cdef uint32_t find_candidates(
     const WordGate* gate, const View* view, uint32_t* candidates
 ) noexcept nogil:
-    if gate.pairs:
-        return find_words(gate, view.data, view.word, view.size, candidates, True)
-    return find_words(gate, view.data, view.word, view.size, candidates, False)
+    return gate_words(
+        LEVEL, gate.buckets, gate.shift, gate.pairs, view.data, view.word, view.size, candidates
+    )
 
 
 cdef int search_lane(

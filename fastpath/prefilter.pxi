@@ -10,27 +10,21 @@
 cdef extern from *:
     int __builtin_ctzll(unsigned long long) noexcept nogil
 
+cdef extern from "word_gate.h" nogil:
+    uint64_t gate_hash_word(const uint8_t* at, uint32_t length)
+    uint64_t gate_hash_pair(uint64_t first, uint64_t second)
+    uint64_t gate_bits(uint64_t hashed)
+    uint32_t gate_words(
+        int level, const uint64_t* buckets, uint32_t shift, bint pairs, const uint8_t* data,
+        const uint8_t* word, uint32_t size, uint32_t* found
+    )
+
 cdef enum:
     LONGEST_LEAD = 64           # bytes before the first word of a key; beyond, ByteGate has it
     STREAMS = 8                 # posts at a time
 
-cdef uint64_t[17] LOW_BYTES                     # by length of a word: mask of bytes 0 to 7
-cdef uint64_t[17] HIGH_BYTES                    # and 8 to 15
-for _length in range(17):
-    LOW_BYTES[_length] = (1 << 8 * min(_length, 8)) - 1
-    HIGH_BYTES[_length] = (1 << 8 * max(_length - 8, 0)) - 1
-
 
 # Words.
-
-
-cdef inline uint64_t hash_word(const uint8_t* at, uint32_t length) noexcept nogil:
-    """Hash the first 16 bytes of a word, all of them readable (multiply, fold; odd constants)."""
-    cdef uint32_t held = length if length < 16 else 16
-    cdef uint64_t low = load8(at) & LOW_BYTES[held]
-    cdef uint64_t high = load8(at + 8) & HIGH_BYTES[held]
-    cdef uint64_t hashed = (low + high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u
-    return hashed ^ hashed >> 32
 
 
 cdef uint64_t hash_span(const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
@@ -38,21 +32,7 @@ cdef uint64_t hash_span(const uint8_t* data, uint32_t start, uint32_t end) noexc
     cdef uint8_t[16] padded
     memset(padded, 0, 16)
     memcpy(padded, data + start, min(end - start, <uint32_t> 16))
-    return hash_word(padded, end - start)
-
-
-cdef inline uint64_t hash_pair(uint64_t first, uint64_t second) noexcept nogil:
-    return (first << 23 | first >> 41) ^ second
-
-
-cdef inline uint32_t passes(
-    const uint64_t* buckets, uint32_t shift, uint64_t hashed
-) noexcept nogil:
-    """Return 1 where the three bits of a hash are set, else 0."""
-    cdef uint64_t bucket = buckets[hashed >> shift]
-    return <uint32_t> (
-        bucket >> (hashed & 63) & bucket >> (hashed >> 6 & 63) & bucket >> (hashed >> 12 & 63) & 1
-    )
+    return gate_hash_word(padded, end - start)
 
 
 cdef struct FirstWord:          # how a key is known to the word gate
@@ -80,7 +60,7 @@ cdef FirstWord first_word(const Key* key) noexcept nogil:
             continue
         hashed = hash_span(key.data, start, at)
         if found.known:
-            found.hashed = hash_pair(found.hashed, hashed)
+            found.hashed = gate_hash_pair(found.hashed, hashed)
             found.pair = True
             return found
         if start > LONGEST_LEAD:
@@ -105,7 +85,6 @@ cdef int build_word_gate(
     """Build the gate of the keys that are known by words, within `size` bytes."""
     cdef FirstWord found
     cdef uint32_t i
-    cdef uint64_t one = 1
     gate.buckets = <uint64_t*> bump_alloc(bump, size)
     if gate.buckets == NULL:
         return NO_MEMORY
@@ -114,56 +93,10 @@ cdef int build_word_gate(
     for i in range(count):
         found = first_word(&keys[i])
         if found.known:
-            gate.buckets[found.hashed >> gate.shift] |= (
-                one << (found.hashed & 63)
-                | one << (found.hashed >> 6 & 63)
-                | one << (found.hashed >> 12 & 63)
-            )
+            gate.buckets[found.hashed >> gate.shift] |= gate_bits(found.hashed)
             gate.lead = max(gate.lead, found.lead)
             gate.pairs = gate.pairs or found.pair
     return BUILT
-
-
-cdef inline uint32_t find_words(
-    const WordGate* gate, const uint8_t* data, const uint8_t* word, uint32_t size,
-    uint32_t* candidates, bint pairs,
-) noexcept nogil:
-    """Write the starts of the words where a key may begin, in order; return their number.
-
-    `candidates` has room for two more than there are bytes. White space may come in runs. Text and
-    word bits lie in an arena, so that up to 16 bytes behind them may be read.
-    """
-    cdef uint64_t bits, starts, ends, behind, hashed, last = 0, carry = 0
-    cdef uint32_t block, count = 0, start = 0, end, last_start = 0
-    cdef const uint64_t* buckets = gate.buckets
-    cdef uint32_t shift = gate.shift
-    for block in range(0, size + 1, 64):
-        bits = load8(word + (block >> 3))
-        if size - block < 64:
-            bits &= (<uint64_t> 1 << (size - block)) - 1
-        behind = bits << 1 | carry
-        carry = bits >> 63
-        starts = bits & ~behind
-        ends = behind & ~bits
-        while ends:
-            # Ends alternate with starts, and a word may go on from the block before.
-            if starts and __builtin_ctzll(starts) < __builtin_ctzll(ends):
-                start = block + <uint32_t> __builtin_ctzll(starts)
-                starts &= starts - 1
-            end = block + <uint32_t> __builtin_ctzll(ends)
-            ends &= ends - 1
-            hashed = hash_word(data + start, end - start)
-            # Written in any case and kept by advancing: cheaper than a branch.
-            if pairs:
-                candidates[count] = last_start
-                count += passes(buckets, shift, hash_pair(last, hashed))
-                last = hashed
-                last_start = start
-            candidates[count] = start
-            count += passes(buckets, shift, hashed)
-        if starts:
-            start = block + <uint32_t> __builtin_ctzll(starts)
-    return count
 
 
 # Bytes.

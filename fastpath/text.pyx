@@ -3,7 +3,8 @@
 The folded lane is NFKC_Casefold (The Unicode Standard 15.0, section 3.13, R5) with runs of
 non-starters capped (Stream-Safe, UAX #15); `fastpath.reference.text` defines it. Each code point
 is mapped and decomposed by table, marks wait in a 30-entry buffer in canonical order, and when the
-next starter comes they are composed with theirs and written. ASCII goes eight bytes at a time.
+next starter comes they are composed with theirs and written. ASCII goes eight bytes at a time,
+and the folded lane of a text that holds nothing else 32 (ascii_lane.h).
 
 All `cdef` functions here are total: they trust `text` to be valid UTF-8, which posts checks.
 Little-endian machines only: bytes are taken eight at a time and bit i of a word is lane byte i.
@@ -14,6 +15,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_commit, bump_reserve
+from fastpath.isa cimport isa_level
 
 from fastpath.lanes import LaneView, LetterView, NormalisedText
 
@@ -30,6 +32,11 @@ cdef extern from "unicode_tables.h":
 cdef extern from "plain.h" nogil:
     uint32_t plain_end(const uint8_t* data, uint32_t size, uint32_t at)
     uint32_t plain_letters_of(const uint8_t* data, uint32_t at, uint32_t end, uint8_t* out)
+
+cdef extern from "ascii_lane.h" nogil:
+    size_t ascii_lane_word_at(size_t size)
+    size_t ascii_lane_bytes(size_t size)
+    bint ascii_lane(int level, const uint8_t* text, size_t size, uint8_t* out)
 
 cdef extern from "lookalike_tables.h":
     const unsigned short skeleton_blocks[]
@@ -65,6 +72,8 @@ cdef enum:
     TAIL_COUNT = 28
 
 UNICODE_VERSION = "15.0.0"
+
+cdef int LEVEL = isa_level()
 
 
 # Code points and their tables.
@@ -498,6 +507,21 @@ cdef int fold_by(
 
 cdef int fold(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil:
     """Make the folded lane of a text."""
+    cdef uint8_t* plain
+    if 0 < size <= MAX_LANE_BYTES:
+        plain = <uint8_t*> bump_reserve(bump, ascii_lane_bytes(size))
+        if plain == NULL:
+            return -1
+        if ascii_lane(LEVEL, text, size, plain):
+            bump_commit(bump, ascii_lane_bytes(size))
+            memset(out, 0, sizeof(Lane))
+            out.data = plain
+            out.size = <uint32_t> size
+            out.word = plain + ascii_lane_word_at(size)
+            out.source = text
+            out.source_size = <uint32_t> size
+            out.work = <uint32_t> size
+            return 0
     return fold_by(bump, text, size, False, out)
 
 

@@ -140,7 +140,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
             ("linger_ms + request_timeout_ms (6000)", "(5900)"),
         ),
         ({"batch_size_bytes": 1 << 20}, ("batch_size_bytes (1048576)", "(1048576)")),
-        ({"fetch_max_bytes": 1 << 20}, ("max_partition_fetch_bytes (4194304)", "(1048576)")),
+        (
+            {"max_partition_fetch_bytes": 1 << 25},
+            ("max_partition_fetch_bytes (33554432)", "(16777216)"),
+        ),
         ({"security": "sasl_tls"}, ("sasl.mechanism", "required")),
         ({"tls": {"key_file": "k"}}, ("tls.certificate_file", "tls.key_file")),
     ],
