@@ -61,5 +61,5 @@ def test_a_condition_that_never_holds_has_none() -> None:
 )
 def test_corners_of_conditions(when: str, corners: list[tuple[int, int]]) -> None:
     stage = CorrelateStage(bundle_with({"windows.copies_10m >= 20": when}), 0, KEY)
-    (gate, *_) = stage._spec.gates
+    (gate, *_) = stage.spec.gates
     assert list(gate.corners) == corners

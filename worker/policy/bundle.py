@@ -23,6 +23,8 @@ from worker.policy.conditions import Condition, PostVocabulary, Verdict, Vocabul
 from worker.policy.diagnostics import BundleRefused, Diagnostic
 from worker.policy.expressions import Expressions
 from worker.policy.files import ROOT_FILE, BundleFiles, FileRefused, digest
+from worker.policy.findings import Findings
+from worker.policy.list_assembly import ListAssembly
 from worker.policy.render import render_gate
 from worker.policy.schema import validate
 from worker.policy.source import MAX_YAML_BYTES, Document
@@ -176,11 +178,12 @@ def check_bundle(path: Path) -> CheckReport:
         model = validate(document)
     except BundleRefused as refused:
         return CheckReport(None, refused.diagnostics, (), ())
-    assembly = Assembly(document, files, model)
+    findings = Findings(document)
+    assembly = Assembly(findings, ListAssembly(findings, files, model), model)
     assembly.run()
-    warnings = tuple(sorted(set(assembly.warnings)))
-    if assembly.errors:
-        return CheckReport(None, tuple(sorted(set(assembly.errors))), warnings, ())
+    warnings = tuple(sorted(set(findings.warnings)))
+    if findings.errors:
+        return CheckReport(None, tuple(sorted(set(findings.errors))), warnings, ())
     bundle = _bundle(assembly)
     try:
         check_spec(bundle.screen_spec(deployment_key=bytes(32)))
@@ -230,12 +233,12 @@ def _bundle(assembly: Assembly) -> Bundle:
     return Bundle(
         name=model.name,
         revision=model.revision,
-        digest=digest(assembly.files.contents),
+        digest=digest(assembly.lists.files.contents),
         enforcement=model.enforcement,
-        exempt_accounts=assembly.exempt_accounts,
-        exempt_phrases=assembly.exempt_phrases,
-        keyword_lists=tuple(assembly.keyword_lists),
-        hash_lists=tuple(assembly.hash_lists),
+        exempt_accounts=assembly.lists.exempt_accounts,
+        exempt_phrases=assembly.lists.exempt_phrases,
+        keyword_lists=tuple(assembly.lists.keyword_lists),
+        hash_lists=tuple(assembly.lists.hash_lists),
         windows=assembly.windows,
         policies=policies,
         limits={key.removesuffix("_per_hour"): value for key, value in limits.items()},
@@ -243,5 +246,5 @@ def _bundle(assembly: Assembly) -> Bundle:
         campaign_rules=tuple(campaign_rules),
         post_vocabulary=assembly.post_vocabulary,
         campaign_vocabulary=assembly.campaign_vocabulary,
-        expressions=Expressions(assembly.expression_lists),
+        expressions=Expressions(assembly.lists.expression_lists),
     )
