@@ -132,8 +132,10 @@ class LocalKafka:
         bootstrap_servers: `127.0.0.1:PORT`, once `start` has returned.
     """
 
-    def __init__(self, port: int | None = None, heap: str = "1g") -> None:
+    def __init__(self, port: int | None = None, heap: str = "1g", more: str = "") -> None:
+        """Keep what `start` needs; `more` are lines of properties, like those of this module."""
         self.wanted_port = port
+        self.more = more
         self.heap = heap
         self.bootstrap_servers = ""
         self.folder: Path | None = None
@@ -141,7 +143,6 @@ class LocalKafka:
 
     @property
     def log(self) -> Path:
-        """Return the broker's own log, inside the temporary folder."""
         """Return the file that the broker writes its log to."""
         if self.folder is None:
             raise LocalKafkaError("the broker has not been started")
@@ -177,7 +178,8 @@ class LocalKafka:
         logs = self.folder / "data"
         shutil.rmtree(logs, ignore_errors=True)
         properties = self.folder / "server.properties"
-        properties.write_text(PROPERTIES.format(port=port, controller=controller, logs=logs))
+        lines = PROPERTIES + self.more  # of two lines for one property the last counts
+        properties.write_text(lines.format(port=port, controller=controller, logs=logs))
         java = ["java", "-cp", f"{jars}/*", f"-Dlog4j2.configurationFile={HERE}/log4j2.properties"]
         format_command = [*java, "kafka.tools.StorageTool", "format", "--standalone"]
         format_command += ["-t", _cluster_id(), "-c", str(properties)]

@@ -7,25 +7,25 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tests.support.deployment import Deployment, WorkerProcess, tail
 
-Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin"]
+Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin", "serve"]
 
 # How often each point is reached before a fault there: the first ones come once per start.
 POINTS: tuple[tuple[str, int], ...] = (
     ("in_assign", 1), ("in_restore[0]", 1), ("in_restore[2]", 1), ("after_claim", 3),
-    ("after_poll", 40), ("after_decide", 25), ("after_begin", 25), ("after_send[0]", 25),
-    ("after_send[3]", 6), ("after_flush", 25), ("after_offsets", 25), ("before_commit", 25),
-    ("after_commit", 25),
+    ("after_poll", 20), ("after_decide", 12), ("after_begin", 12), ("after_send[0]", 12),
+    ("after_send[3]", 3), ("after_flush", 12), ("after_offsets", 12), ("before_commit", 12),
+    ("after_commit", 12),
 )  # fmt: skip
 BATCHES = (50, 300, 2_000, 100_000)
-UNREACHED_S = 20.0  # a point that is not reached by then is given up: SIGKILL wherever it stands
+UNREACHED_S = 10.0  # a point that is not reached by then is given up: SIGKILL wherever it stands
 AWAY_S = 25.0  # longer than a session and an abort: another slot must have taken over
 STOPS_S = (1.0, 12.0)  # below and above the session timeout of 6.5 s
 ENDED = frozenset({-signal.SIGKILL, 70, 71})  # what heals by a restart; anything else is wrong
@@ -39,24 +39,59 @@ class Fault(NamedTuple):
     times: int
     seconds: float
     batch: int  # records per poll
+    fresh: bool = False  # under a slot's name that was never there
 
 
-def plan(seed: str) -> Iterator[Fault]:
-    """Yield faults for ever; every point comes up in every round of them."""
+def kills(seed: str) -> Iterator[Fault]:
+    """Yield kills for ever, fast ones; every point comes up in every round of them."""
     chosen = random.Random(seed)
     while True:
         points = list(POINTS)
         chosen.shuffle(points)
-        for number, (point, most) in enumerate(points):
-            kind: Kind = "kill"
-            if number == 0:
-                kind = "stop"
-            elif number == 1:
-                kind = chosen.choice(("twin", "twin", "away"))
-            yield Fault(
-                kind, point, chosen.randint(1, most), chosen.choice(STOPS_S), chosen.choice(BATCHES)
-            )
-        yield Fault("random", "", 0, chosen.uniform(0.5, 8.0), chosen.choice(BATCHES))
+        for point, most in points:
+            yield _fault("kill", point, most, chosen)
+        yield _fault("random", "", 1, chosen, chosen.uniform(1.0, 6.0))
+
+
+def pauses(seed: str) -> Iterator[Fault]:
+    """Yield faults that take their time, for ever, each of another kind, and kills in between."""
+    chosen = random.Random(seed)
+    kinds: tuple[Kind, ...] = ("stop", "kill", "twin", "kill", "away", "kill", "stop", "twin")
+    while True:
+        for kind in kinds:
+            point, most = chosen.choice(POINTS)
+            yield _fault(kind, point, most, chosen)
+
+
+def stays(seed: str) -> Iterator[Fault]:
+    """Yield long services, ended by a kill."""
+    chosen = random.Random(seed)
+    while True:
+        yield _fault("random", "", 1, chosen, chosen.uniform(8.0, 20.0))
+
+
+def storms(seed: str) -> Iterator[Fault]:
+    """Yield members that come and go: each start, and each end of a session, is a rebalance."""
+    chosen = random.Random(seed)
+    points = (("in_revoke", 2), ("in_assign", 3), ("in_restore[1]", 1), ("after_claim", 2))
+    while True:
+        for point, most in points:
+            yield _fault("kill", point, most, chosen)._replace(fresh=chosen.random() < 0.5)
+        yield _fault("serve", "", 1, chosen, chosen.uniform(1.0, 4.0))._replace(fresh=True)
+
+
+def steps(seed: str) -> Iterator[Fault]:
+    """Yield clean stops, as a rolling upgrade makes them."""
+    chosen = random.Random(seed)
+    while True:
+        yield _fault("serve", "", 1, chosen, chosen.uniform(2.0, 8.0))
+
+
+def _fault(
+    kind: Kind, point: str, most: int, chosen: random.Random, seconds: float | None = None
+) -> Fault:
+    waits = chosen.choice(STOPS_S) if seconds is None else seconds
+    return Fault(kind, point, chosen.randint(1, most), waits, chosen.choice(BATCHES))
 
 
 @dataclass
@@ -79,7 +114,13 @@ class Slot(threading.Thread):
     """Start a slot's worker over and over, each time with another fault, until told to stop."""
 
     def __init__(
-        self, name: str, deployment: Deployment, faults: Iterator[Fault], tally: Tally
+        self,
+        name: str,
+        deployment: Deployment,
+        faults: Iterator[Fault],
+        tally: Tally,
+        start: Callable[[int], dict[str, Any]],
+        heals: frozenset[int],
     ) -> None:
         super().__init__(name=f"slot-{name}", daemon=True)
         self.slot = name
@@ -88,6 +129,8 @@ class Slot(threading.Thread):
         self._deployment = deployment
         self._faults = faults
         self._tally = tally
+        self._how = start
+        self._right = ENDED | heals
         self._ended: float | None = None  # when the slot's last process ended, wall seconds
 
     def run(self) -> None:
@@ -108,18 +151,46 @@ class Slot(threading.Thread):
             self._kill(worker, "anywhere")
             if fault.kind == "away":
                 self.done.wait(AWAY_S)
+        elif fault.kind == "serve":
+            self._serve(fault)
         else:
             self._halt(fault)
 
     def _start(self, fault: Fault | None, failpoint: str | None) -> WorkerProcess:
         batch = 100_000 if fault is None else fault.batch
         with self._tally.lock:  # a deployment numbers its workers
+            # Those that die anywhere have an interpreter of their own, hence another hash seed.
+            forked = fault is None or fault.kind != "random"
+            name = self.slot
+            if fault is not None and fault.fresh:
+                name = f"{name}{self._tally.starts}"
+            how = {"forked": forked, **self._how(self._tally.starts)}
             worker = self._deployment.start(
-                self.slot, failpoint=failpoint, start="earliest", max_poll_records=batch
+                name, failpoint=failpoint, max_poll_records=batch, **how
             )
             self._tally.starts += 1
         self.workers.append(worker)
         return worker
+
+    def _serve(self, fault: Fault) -> None:
+        """Let a process work and ask it to stop: it must, with nothing left open."""
+        worker = self._start(fault, None)
+        until = time.monotonic() + UNREACHED_S
+        while not worker.saw("partitions_assigned") and time.monotonic() < until:
+            self._sleep_or_end(worker, 0.2)
+            if self.done.is_set() or worker.process.poll() is not None:
+                break
+        if not worker.saw("partitions_assigned"):  # it cannot be asked while it starts
+            self._kill(worker, "anywhere")
+            return
+        self._sleep_or_end(worker, fault.seconds)
+        ended = worker.process.poll()
+        code = worker.stop()
+        if ended is None and code != 0 and code not in self._right:
+            self._tally.wrong.append(f"a clean stop ended with {code}: {tail(worker.log)}")
+        self._ended = time.time()
+        with self._tally.lock:
+            self._tally.exits[code] += 1
 
     def _sleep_or_end(self, worker: WorkerProcess, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -145,7 +216,7 @@ class Slot(threading.Thread):
                 self._tally.kills[point] += 1
             else:
                 self._tally.exits[code] += 1
-            if code not in ENDED:
+            if code not in self._right:
                 self._tally.wrong.append(f"a worker ended with {code}: {tail(worker.log)}")
             self._note_restores(worker, began)
 

@@ -6,20 +6,24 @@ reader, an oracle of its own, and the brokers' log files; times are reported, ne
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
-from deploy.local.broker import LocalKafka
 from tests.faults import oracle, stream
-from tests.faults.faults import Slot, Tally, plan
+from tests.faults.brokers import Brokers
+from tests.faults.faults import Slot, Tally
 from tests.faults.reader import Reader
 from tests.faults.record import shown
+from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.segments import Outcomes, outcomes
 from tests.faults.state_log import follow
 from tests.support.deployment import ROOT, Deployment, wait_for
@@ -28,7 +32,7 @@ from worker.transport.kafka.topics import WRITES
 
 BUNDLE = ROOT / "deploy" / "example" / "bundle"
 INPUTS = {"screen": "posts", "correlate": "sightings", "enforce": "signals"}
-CHUNKS = 24  # the stream is loaded in parts, so that every fault finds work
+CHUNKS = 60  # the stream is loaded in parts, so that every fault finds work
 DRAIN_S = 300.0  # generous: a bound for hangs after the faults
 LIMIT_S = 1_500.0  # the same for the faults themselves
 
@@ -38,6 +42,7 @@ class Report:
     """Say what a run went through and what it found."""
 
     seed: int
+    scenario: str = "usual"
     posts: int = 0
     tally: Tally = field(default_factory=Tally)
     committed: int = 0  # transactions
@@ -45,6 +50,7 @@ class Report:
     hidden: int = 0  # records of aborted transactions, which no reader saw
     claims: int = 0
     deltas: int = 0
+    brokers: Counter[str] = field(default_factory=Counter)  # faults of theirs
     drain_s: float = 0.0
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
@@ -53,11 +59,21 @@ class Report:
     def kills(self) -> int:
         return self.tally.kills.total()
 
+    @property
+    def ended(self) -> int:
+        """Count the processes that died, were fenced, or stopped when asked."""
+        return self.kills + self.tally.exits.total()
+
+    def done(self, wanted: float) -> bool:
+        """Tell whether enough processes ended; by kills, where the scenario has them."""
+        return (self.kills if SCENARIOS[self.scenario].kills else self.ended) >= wanted
+
     def document(self) -> dict[str, Any]:
         """Give what the record keeps."""
         tally = self.tally
         return {
             "seed": self.seed,
+            "scenario": self.scenario,
             "posts": self.posts,
             "kills": dict(sorted(tally.kills.items())),
             "stops": dict(sorted(tally.stops.items())),
@@ -65,6 +81,7 @@ class Report:
             "ends": {str(code): count for code, count in sorted(tally.exits.items())},
             "transactions": self.committed,
             "aborted": self.aborted,
+            "brokers": dict(sorted(self.brokers.items())),
             "violations": len(self.violations),
         }
 
@@ -73,7 +90,7 @@ class Report:
         tally = self.tally
         exits = ", ".join(f"{count} x {code}" for code, count in sorted(tally.exits.items()))
         lines = [
-            f"seed {self.seed}: posts {self.posts}, kills {self.kills}, "
+            f"{self.scenario}, seed {self.seed}: posts {self.posts}, kills {self.kills}, "
             f"stops {tally.stops.total()}, restarts {tally.starts}, "
             f"transactions {self.committed}, aborted {self.aborted} "
             f"({self.hidden} records hidden), claims {self.claims}, deltas {self.deltas}, "
@@ -83,6 +100,8 @@ class Report:
             f"other ends: {exits or 'none'}",
             f"same slot, end to first partition restored: {_times(tally.same_slot_s)}",
         ]
+        if self.brokers:
+            lines.append(f"faults of brokers: {shown(self.brokers)}")
         for mode in ("cold", "warm"):
             times = [seconds for kind, seconds in tally.restores if kind == mode]
             lines.append(f"restore, {mode}: {_times(times)}")
@@ -95,44 +114,65 @@ def run(
     *,
     seed: int,
     posts: int,
-    kills: int,
+    wanted: int,
+    scenario: str = "usual",
     tell: Callable[[str], None] = lambda _text: None,
 ) -> Report:
-    """Run `posts` through two slots until `kills` processes were killed, then judge."""
+    """Run `posts` through the scenario's slots until `wanted` processes ended, then judge."""
     began = time.monotonic()
-    report = Report(seed)
-    kafka = LocalKafka()
+    report = Report(seed, scenario)
+    chosen = SCENARIOS[scenario]
+    brokers = chosen.brokers(f"{seed} brokers")
     try:
-        deployment = Deployment(kafka.start(), folder, BUNDLE)
+        deployment = Deployment(brokers.start(), folder, BUNDLE)
+        deployment.kafka = {"durability": brokers.durability}
+        deployment.for_workers = {"bootstrap_servers": brokers.for_workers()}
         deployment.create()
         names = {role for stage in STAGE_NAMES for role in WRITES[stage]}
         topics = sorted(deployment.settings().topic(role) for role in names)
         reader = Reader(deployment.servers, topics)
         reader.start()
         try:
-            _fault(deployment, report, posts, kills, tell)
+            _fault(chosen, brokers, deployment, report, posts, wanted, tell)
+            brokers.calm()
+            report.brokers = brokers.faults
             if not report.tally.wrong:
                 _drain(deployment, report)
                 tell("drained; judging")
                 ends = {tp: end for topic in topics for tp, end in deployment.ends(topic).items()}
                 reader.finish(ends, DRAIN_S)
-                data = kafka.folder / "data" if kafka.folder else folder
-                report.violations += _judge(deployment, report, reader, topics, data)
+                report.violations += _judge(deployment, report, reader, topics, brokers.folders())
         finally:
             deployment.close()
         report.violations += report.tally.wrong
     finally:
-        kafka.stop()
+        brokers.stop()
     report.seconds = time.monotonic() - began
     return report
 
 
 def _fault(
-    deployment: Deployment, report: Report, posts: int, kills: int, tell: Callable[[str], None]
+    scenario: Scenario,
+    brokers: Brokers,
+    deployment: Deployment,
+    report: Report,
+    posts: int,
+    wanted: int,
+    tell: Callable[[str], None],
 ) -> None:
-    """Load the stream part by part while both slots go from fault to fault."""
+    """Load the stream part by part while the slots go from fault to fault."""
+    bundle = deployment.folder / "bundle"
+    shutil.copytree(deployment.bundle, bundle)
     slots = [
-        Slot(name, deployment, plan(f"{report.seed} {name}"), report.tally) for name in ("a", "b")
+        Slot(
+            name,
+            deployment,
+            plan(f"{report.seed} {name}"),
+            report.tally,
+            partial(scenario.start, bundle),
+            scenario.heals,
+        )
+        for name, plan in scenario.plans.items()
     ]
     lines = list(stream.posts(report.seed, posts))
     size = -(-posts // CHUNKS)
@@ -140,21 +180,25 @@ def _fault(
     for number, first in enumerate(range(0, posts, size)):
         part = deployment.folder / f"posts-{number}.ndjson"
         part.write_bytes(b"\n".join(lines[first : first + size]) + b"\n")
-        report.posts += deployment.load(part).posts
+        with brokers.quiet:
+            report.posts += deployment.load(part).posts
         part.unlink()
         tell(f"{report.posts} posts loaded, {report.kills} kills")
+        if report.tally.wrong:
+            break
         if number == 0:
             for slot in slots:
                 slot.start()
-        due = kills * (number + 1) / CHUNKS
-        while report.kills < due and not report.tally.wrong and time.monotonic() < until:
-            time.sleep(0.2)
+            brokers.disturb()
+        due = wanted * (number + 1) / CHUNKS
+        while not report.done(due) and not report.tally.wrong and time.monotonic() < until:
+            time.sleep(0.1)
     for slot in slots:
         slot.done.set()
     for slot in slots:
         slot.join()
     if time.monotonic() > until:
-        report.violations.append(f"only {report.kills} kills within {LIMIT_S:.0f} s")
+        report.violations.append(f"only {report.ended} processes ended within {LIMIT_S:.0f} s")
 
 
 def _drain(deployment: Deployment, report: Report) -> None:
@@ -180,7 +224,7 @@ def _drain(deployment: Deployment, report: Report) -> None:
 
 
 def _judge(
-    deployment: Deployment, report: Report, reader: Reader, topics: list[str], data: Path
+    deployment: Deployment, report: Report, reader: Reader, topics: list[str], data: list[Path]
 ) -> list[str]:
     topic = deployment.settings().topic
     posts = deployment.read("posts")
@@ -229,11 +273,13 @@ def _judge_state(deployment: Deployment, report: Report, reader: Reader) -> list
     return wrong
 
 
-def _judge_segments(report: Report, reader: Reader, topics: list[str], data: Path) -> list[str]:
+def _judge_segments(
+    report: Report, reader: Reader, topics: list[str], data: list[Path]
+) -> list[str]:
     """I6, I7: the reader saw what transactions committed, all of it, and nothing else."""
     wrong = []
     aborts: set[tuple[int, int]] = set()
-    for folder in sorted(data.iterdir()):
+    for folder in _whole(data):
         name, _, number = folder.name.rpartition("-")
         if name == "__consumer_offsets":
             report.committed += outcomes(folder).commits
@@ -262,6 +308,19 @@ def _judge_segments(report: Report, reader: Reader, topics: list[str], data: Pat
             )
     report.aborted = len(aborts)
     return wrong
+
+
+def _whole(data: list[Path]) -> list[Path]:
+    """Give each partition's folder, of several brokers' the one that holds most."""
+    held: dict[str, list[Path]] = defaultdict(list)
+    for folder in (each for broker in data for each in broker.iterdir() if each.is_dir()):
+        held[folder.name].append(folder)
+    size = {
+        each: sum(file.stat().st_size for file in each.glob("*.log"))
+        for folders in held.values()
+        for each in folders
+    }
+    return [max(folders, key=lambda each: size[each]) for _, folders in sorted(held.items())]
 
 
 def _times(seconds: list[float]) -> str:

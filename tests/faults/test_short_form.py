@@ -20,7 +20,7 @@ def test_kills_and_stops_lose_and_repeat_nothing(
 ) -> None:
     requirements.require("java")
     requirements.require("mvn")
-    report = run(tmp_path, seed=1, posts=POSTS, kills=KILLS)
+    report = run(tmp_path, seed=1, posts=POSTS, wanted=KILLS)
     with capsys.disabled():
         sys.stdout.write(f"\n{report.text()}\n")
     assert not report.violations

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from kafka import KafkaConsumer, TopicPartition
 
+from tests.support.forks import ForkedWorker, Process
 from worker import runtime
 from worker.settings import STAGE_NAMES, Settings, StageName
 
@@ -58,7 +59,7 @@ class Read(NamedTuple):
 class WorkerProcess:
     """Hold one `weir run` of its own process."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
     @property
@@ -94,6 +95,8 @@ class Deployment:
     fast_path: bool = True
     name: str = field(default_factory=lambda: f"t{uuid4().hex[:12]}")
     options: dict[str, Any] = field(default_factory=dict)
+    kafka: dict[str, Any] = field(default_factory=dict)
+    for_workers: dict[str, Any] = field(default_factory=dict)  # of `kafka`, another way to it
     workers: list[WorkerProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -123,6 +126,7 @@ class Deployment:
                     "signals": self.partitions,
                     "dlq": 1,
                 },
+                **self.kafka,
                 **kafka,
             },
             **self.options,
@@ -145,12 +149,23 @@ class Deployment:
         start: str | None = "earliest",
         arguments: Sequence[str] = ("--exit-on-stop",),
         failpoint: str | None = None,
+        forked: bool = False,
+        hash_seed: str = "random",
+        clock_s: float = 0.0,
+        bundle: Path | None = None,
         **kafka: Any,
     ) -> WorkerProcess:
-        """Start `weir run` as a process; with a failpoint one that kills itself there."""
+        """Start `weir run` as a process; with a failpoint one that kills itself there.
+
+        Forked it starts in a fraction of the time, at the earliest record, and shares its hash
+        seed with every other fork, and its clock may be `clock_s` ahead; `hash_seed` is for a
+        process of its own interpreter.
+        """
         number = len(self.workers)
         config = self.folder / f"weir-{slot}-{number}.yaml"  # JSON is YAML
-        config.write_text(json.dumps({**self.document(**kafka), "slot": slot}))
+        document = self.document(**{**self.for_workers, **kafka})
+        document |= {"slot": slot} if bundle is None else {"slot": slot, "bundle": str(bundle)}
+        config.write_text(json.dumps(document))
         stage = "all" if tuple(stages) == STAGE_NAMES else stages[0]
         command = [sys.executable, "-m", "worker.cli.main", "run", "--stage", stage]
         command += ["--config", str(config), *arguments]
@@ -160,13 +175,17 @@ class Deployment:
             command = [sys.executable, "-m", "tests.support.failing_worker", failpoint]
             command += [str(config), *stages]
         log = self.folder / f"{slot}-{stage}-{number}.log"
+        if forked:
+            process = ForkedWorker((failpoint or "", str(config), *stages), log, clock_s)
+            self.workers.append(WorkerProcess(process, log))
+            return self.workers[-1]
         with log.open("wb") as out:
             # SIGABRT then dumps every stack: what a worker that hangs is asked for.
-            environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
-            process = subprocess.Popen(
+            environment = {**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONHASHSEED": hash_seed}
+            started = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
             )
-        self.workers.append(WorkerProcess(process, log))
+        self.workers.append(WorkerProcess(started, log))
         return self.workers[-1]
 
     def close(self) -> None:

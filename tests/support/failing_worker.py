@@ -3,6 +3,7 @@ CONFIG STAGE...
 
 The N-th time (1 by default) a stage reaches the failpoint the process sends itself SIGKILL, or the
 signal named (STOP): nothing is flushed, closed or told, but for one line that says where it stood.
+Without a point it runs until it is told to stop.
 The points are those of `worker.engine.drive.Failpoint`.
 """
 

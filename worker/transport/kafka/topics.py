@@ -289,7 +289,20 @@ class Topics:
         return sorted(missing)
 
     def check(self, stages: Iterable[StageName] | None = None) -> list[Finding]:
-        """Compare topics and brokers with what is needed; all topics, or those of some stages."""
+        """Compare topics and brokers with what is needed; all topics, or those of some stages.
+
+        Raises:
+            BrokerUnavailable: the broker that was asked went away meanwhile.
+        """
+        try:
+            return self._check(stages)
+        except client_errors.KafkaError as error:
+            # The client calls a node that left its metadata unknown, and not to be asked again.
+            if error.retriable or isinstance(error, client_errors.UnknownBrokerIdError):
+                raise unavailable(self._settings.kafka, error) from None
+            raise
+
+    def _check(self, stages: Iterable[StageName] | None) -> list[Finding]:
         wanted = plans(self._settings)
         if stages is not None:
             roles = {role for stage in stages for role in (*READS[stage], *WRITES[stage])}
@@ -320,6 +333,7 @@ class Topics:
         """Return the warnings for some stages.
 
         Raises:
+            BrokerUnavailable: as `check`.
             ConfigError: something is refused; the message lists every finding.
         """
         findings = self.check(stages)

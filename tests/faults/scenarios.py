@@ -1,0 +1,86 @@
+"""The scenarios of the fault matrix: which brokers, which faults of which slots, which starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tests.faults.brokers import Brokers, One, Proxied, Three
+from tests.faults.faults import Fault, kills, pauses, stays, steps, storms
+
+Plan: TypeAlias = Callable[[str], Iterator[Fault]]
+# Gives what one start of a worker is told beyond its fault, from a folder and a number.
+Start: TypeAlias = Callable[[Path, int], dict[str, Any]]
+
+LOST = 69  # a worker that starts while no broker answers
+
+
+def _plain(_bundle: Path, _number: int) -> dict[str, Any]:
+    return {}
+
+
+def _seeded(_bundle: Path, number: int) -> dict[str, Any]:
+    return {"forked": False, "hash_seed": str(number)}
+
+
+def _shifted(_bundle: Path, number: int) -> dict[str, Any]:
+    return {"clock_s": (0.0, 3_600.0, -3_600.0, 86_400.0 * 365)[number % 4]}
+
+
+def _rebuilt(bundle: Path, number: int) -> dict[str, Any]:
+    """Write the bundle anew, with another digest and the same rules, for every other start."""
+    if number % 2 == 0:
+        return {}
+    other = bundle.parent / f"bundle-{number}"
+    shutil.copytree(bundle, other)
+    text = (other / "bundle.yaml").read_text(encoding="utf-8")
+    (other / "bundle.yaml").write_text(f"{text}\n# {number}\n", encoding="utf-8")
+    return {"bundle": other}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Say what a run does to its brokers and workers."""
+
+    what: str
+    brokers: Callable[[str], Brokers] = One
+    plans: Mapping[str, Plan] = field(default_factory=lambda: dict(USUAL))
+    start: Start = _plain
+    kills: bool = True  # whether it has any
+    heals: frozenset[int] = frozenset()  # exit codes that are right beside those of every run
+
+
+USUAL: Mapping[str, Plan] = {"a": kills, "b": kills, "c": pauses}
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "usual": Scenario("kills and stops at every failpoint, twins, takeovers"),
+    "hash-seeds": Scenario(
+        "each process has an interpreter and a hash seed of its own", start=_seeded
+    ),
+    "clocks": Scenario("wall clocks an hour and a year off, which jump", start=_shifted),
+    "bundles": Scenario("every other start on a bundle with another digest", start=_rebuilt),
+    "storm": Scenario(
+        "slots join and leave every few seconds, and die while they give partitions back",
+        plans={"a": stays, "b": storms, "c": storms, "d": storms},
+    ),
+    "rolling": Scenario(
+        "slots are stopped and started one by one, cleanly",
+        plans={"a": steps, "b": steps, "c": steps},
+        kills=False,
+    ),
+    "proxy": Scenario(
+        "workers behind a proxy that delays, slices, holds and cuts",
+        brokers=Proxied,
+        heals=frozenset({LOST}),
+    ),
+    "brokers": Scenario(
+        "three brokers, killed, bounced and stopped, also below min.insync.replicas",
+        brokers=Three,
+        plans={"a": kills, "b": kills},
+        heals=frozenset({LOST}),
+    ),
+}
+"""By name, in the order in which rounds of all take them."""
