@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="append each run to record.json")
     parser.add_argument("--folder", type=Path, help="keep the workers' logs here")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # brokers and workers end with it
     seeds = [each["seed"] for each in record.read()]
     first = max(seeds, default=0) + 1 if options.seed is None else options.seed
     names = list(options.scenario or SCENARIOS)
