@@ -39,7 +39,7 @@ fuzz-smoke: build/sanitized/built
 kafka: .venv/installed
 	$(BIN)/python -m deploy.local
 
-## faults: rounds of kills and stops on a real Kafka, added to tests/faults/record.json; then seeds
+## faults: ROUNDS of the scenarios on a real Kafka, added to tests/faults/record.json; then seeds
 faults: .venv/dev
 	$(BIN)/python -m tests.faults --rounds $(ROUNDS) --record
 	$(MAKE) seeds

@@ -25,7 +25,9 @@ POINTS: tuple[tuple[str, int], ...] = (
     ("after_commit", 12),
 )  # fmt: skip
 BATCHES = (50, 300, 2_000, 100_000)
-UNREACHED_S = 10.0  # a point that is not reached by then is given up: SIGKILL wherever it stands
+JOIN_S = 60.0  # brokers that are gone, and a session that ends first
+# After its first partitions: a point not reached by then is given up, SIGKILL wherever it stands.
+UNREACHED_S = 8.0
 AWAY_S = 25.0  # longer than a session and an abort: another slot must have taken over
 STOPS_S = (1.0, 12.0)  # below and above the session timeout of 6.5 s
 ENDED = frozenset({-signal.SIGKILL, 70, 71})  # what heals by a restart; anything else is wrong
@@ -147,7 +149,8 @@ class Slot(threading.Thread):
             self._kill(worker, "anywhere")
         elif fault.kind in ("kill", "away"):
             worker = self._start(fault, f"{fault.point}:{fault.times}")
-            self._sleep_or_end(worker, UNREACHED_S)
+            if self._joined(worker):
+                self._sleep_or_end(worker, UNREACHED_S)
             self._kill(worker, "anywhere")
             if fault.kind == "away":
                 self.done.wait(AWAY_S)
@@ -175,12 +178,7 @@ class Slot(threading.Thread):
     def _serve(self, fault: Fault) -> None:
         """Let a process work and ask it to stop: it must, with nothing left open."""
         worker = self._start(fault, None)
-        until = time.monotonic() + UNREACHED_S
-        while not worker.saw("partitions_assigned") and time.monotonic() < until:
-            self._sleep_or_end(worker, 0.2)
-            if self.done.is_set() or worker.process.poll() is not None:
-                break
-        if not worker.saw("partitions_assigned"):  # it cannot be asked while it starts
+        if not self._joined(worker):  # it cannot be asked while it starts
             self._kill(worker, "anywhere")
             return
         self._sleep_or_end(worker, fault.seconds)
@@ -191,6 +189,15 @@ class Slot(threading.Thread):
         self._ended = time.time()
         with self._tally.lock:
             self._tally.exits[code] += 1
+
+    def _joined(self, worker: WorkerProcess) -> bool:
+        """Wait until a process was given partitions, or ends; tell whether it was."""
+        until = time.monotonic() + JOIN_S
+        while not worker.saw("partitions_assigned") and time.monotonic() < until:
+            if self.done.is_set() or worker.process.poll() is not None:
+                break
+            self._sleep_or_end(worker, 0.2)
+        return worker.saw("partitions_assigned")
 
     def _sleep_or_end(self, worker: WorkerProcess, seconds: float) -> None:
         end = time.monotonic() + seconds

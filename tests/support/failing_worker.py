@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import cast
 
 from worker import runtime
+from worker.domain.errors import WeirError
 from worker.settings import StageName
 from worker.settings_load import load_settings
 
@@ -47,7 +48,11 @@ class Failure:
 def main(spec: str, config: str, *stages: str) -> int:
     settings = load_settings(Path(config), os.environ, {}).settings
     names = [cast(StageName, stage) for stage in stages]
-    return runtime.run(settings, names, "earliest", exit_on_stop=True, failpoint=Failure(spec))
+    try:
+        return runtime.run(settings, names, "earliest", exit_on_stop=True, failpoint=Failure(spec))
+    except WeirError as error:  # as the command line does
+        sys.stdout.write(f"{error}\n")
+        return error.exit_code
 
 
 if __name__ == "__main__":

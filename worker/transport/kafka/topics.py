@@ -15,7 +15,7 @@ from kafka import KafkaAdminClient
 from kafka import errors as client_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from worker.domain.errors import ConfigError
+from worker.domain.errors import BrokerUnavailable, ConfigError
 from worker.settings import KIB, MIB, WEIR_TOPICS, Settings, StageName
 from worker.transport.kafka.client import connection, guard_client, unavailable
 
@@ -299,7 +299,9 @@ class Topics:
         except client_errors.KafkaError as error:
             # The client calls a node that left its metadata unknown, and not to be asked again.
             if error.retriable or isinstance(error, client_errors.UnknownBrokerIdError):
-                raise unavailable(self._settings.kafka, error) from None
+                raise BrokerUnavailable(
+                    f"a broker went away while the topics were checked ({type(error).__name__})"
+                ) from None
             raise
 
     def _check(self, stages: Iterable[StageName] | None) -> list[Finding]:
