@@ -206,7 +206,7 @@ def _drain(deployment: Deployment, report: Report) -> None:
     deployment.workers.clear()
     began = time.monotonic()
     for name in ("a", "b"):
-        deployment.start(name, start=None)
+        deployment.start(name)  # at the earliest, where no process lived to commit
     try:
         # Faults may have left nothing to do: a worker that still starts cannot be asked to stop.
         wait_for(
