@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     held = record.read(options.record) if options.record else None
     if held is not None:
         first = max(first, held.next_seed)
+        held = held._replace(next_seed=first)
     totals = _run(first, last, options, held)
     print(runs.summary(totals))
     return 1 if totals.failures else 0
