@@ -43,6 +43,7 @@ class LaneView(NamedTuple):
     word: bytes  # per lane byte: 1 where it belongs to a word character, else 0
     marks_dropped: int  # non-starters beyond the 30th in a row
     truncated: bool  # the lane ends early, at a code point
+    shown: bytes = b""  # skeleton: per lane byte 1 where a look-alike is shown as ASCII, else 0
 
 
 class LetterView(NamedTuple):

@@ -16,15 +16,21 @@ cdef enum:
     LOOSE_DIGIT = 3
     LOOSE_SIGN = 4
     LOOSE_DETACHED = 5
+    LOOSE_KINDS = 7
+
+    GROUP_RARE = 1              # fastpath/unicode_data/imitations.py
 
 
 cdef struct Unit:               # a code point of the lane below, with detached marks behind it
     uint32_t code_point
     uint32_t letter             # what it is in a word
+    uint32_t recalled           # what it is in a word of Latin letters, if `group`
+    uint32_t group              # of the scripts that write it, if it recalls another letter
     uint32_t start              # bytes of the lane below, [start, end)
     uint32_t end
     uint32_t kind
     bint word                   # a word character
+    bint shown                  # a look-alike was shown as this
 
 
 cdef struct Word:               # units [first, last) without separators between them
@@ -33,6 +39,7 @@ cdef struct Word:               # units [first, last) without separators between
     uint32_t spaced             # number of the spaced-out word it belongs to, 0 for none
     bint lettered               # one of them is a letter by itself
     bint single                 # all are the same letter
+    bint imitating              # its letters are Latin ones and others that recall Latin ones
 
 
 cdef struct Letter:             # of the squeezed lane
@@ -130,17 +137,22 @@ cdef void read_units(Squeezing* s, const Lane* below) noexcept nogil:
     while at < below.size:
         code_point = decode(below.data + at, &length)
         entry = loose_of(code_point)
-        if entry >> 24 == LOOSE_DETACHED:
+        if (entry >> 24 & LOOSE_KINDS) == LOOSE_DETACHED:
             if s.unit_count:
                 s.units[s.unit_count - 1].end = at + length
         else:
             unit = &s.units[s.unit_count]
             unit.code_point = code_point
+            unit.kind = entry >> 24 & LOOSE_KINDS
             unit.letter = entry & ITEM_CODE_POINT
-            if unit.letter == 0:
+            if unit.letter == 0 or entry >> 27:
                 unit.letter = code_point
-            unit.kind = entry >> 24
+            elif unit.letter > 0x7F:
+                entry = loose_of(unit.letter)  # a letter that its marks came off
+            unit.group = entry >> 27
+            unit.recalled = entry & ITEM_CODE_POINT
             unit.word = below.word[at >> 3] >> (at & 7) & 1
+            unit.shown = below.shown != NULL and below.shown[at >> 3] >> (at & 7) & 1
             unit.start = at
             unit.end = at + length
             s.unit_count += 1
@@ -193,6 +205,48 @@ cdef void find_spaced_out(Squeezing* s) noexcept nogil:
                 for i in range(first, last):
                     words[i].spaced = first + 1
         s.work += last - first
+        first = last
+
+
+cdef bint imitates_latin(Squeezing* s, uint32_t first, uint32_t last) noexcept nogil:
+    """Say whether the letters of words [first, last) are Latin or recall Latin ones.
+
+    `reference.lookalikes` says what else that asks of them.
+    """
+    cdef uint32_t groups = 0, index, at
+    cdef bint latin = False
+    cdef const Unit* unit
+    for index in range(first, last):
+        for at in range(s.words[index].first, s.words[index].last):
+            unit = &s.units[at]
+            s.work += 1
+            if unit.kind != LOOSE_LETTER:
+                continue
+            if unit.group:
+                groups |= 1u << unit.group
+            elif unit.letter > 0x7F:
+                return False
+            elif unit.code_point <= 0x7F and not unit.shown:
+                latin = True
+    return groups != 0 and (
+        latin or groups & (1u << GROUP_RARE) != 0 or groups & (groups - 1) != 0
+    )
+
+
+cdef void find_imitations(Squeezing* s) noexcept nogil:
+    """Mark the words, and spaced-out words, that imitate a Latin one."""
+    cdef uint32_t first = 0, last, i
+    cdef bint imitating
+    while first < s.word_count:
+        last = first + 1
+        while (
+            last < s.word_count and s.words[first].spaced
+            and s.words[last].spaced == s.words[first].spaced
+        ):
+            last += 1
+        imitating = imitates_latin(s, first, last)
+        for i in range(first, last):
+            s.words[i].imitating = imitating
         first = last
 
 
@@ -255,6 +309,8 @@ cdef void write_letters(Squeezing* s) noexcept nogil:
             if not resolved and unit.kind == LOOSE_SIGN:
                 continue
             letter.letter = unit.letter if resolved else unit.code_point
+            if word.imitating and unit.group:
+                letter.letter = unit.recalled
             letter.run = 1
             letter.before = gap_before(s, left, at, word.spaced and word.spaced == number)
             letter.edges = 0
@@ -295,6 +351,7 @@ cdef int squeeze(Bump* bump, const Lane* below, Lane* out, LaneMap* map) noexcep
     read_units(&s, below)
     read_words(&s)
     find_spaced_out(&s)
+    find_imitations(&s)
     write_letters(&s)
     for i in range(s.letter_count):
         length = encoded_length(s.letters[i].letter)

@@ -37,6 +37,8 @@ cdef struct Lane:                # all zero but `data` where a lane did not run
     const uint8_t* word         # bitset: bit i & 7 of byte i >> 3 is set where lane byte i
     #                             belongs to a word character; bit `size` is readable and 0;
     #                             NULL in the squeezed lane
+    const uint8_t* shown        # skeleton: bitset of the ASCII that look-alikes are shown as;
+    #                             else NULL
     const uint8_t* letters      # squeezed lane: LETTER_* and run per lane byte; else NULL
     const Lane* below           # squeezed lane: the lane it was made from; must outlive it
     const uint8_t* source       # the text the lane was made from; must outlive the lane

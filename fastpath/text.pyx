@@ -279,6 +279,7 @@ cdef void close_writer(Bump* bump, Writer* w, Lane* out) noexcept nogil:
     out.data = w.out
     out.size = w.size
     out.word = w.out + w.size
+    out.shown = NULL
     out.letters = NULL
     out.below = NULL
     out.truncated = w.full
@@ -297,6 +298,9 @@ cdef struct Folding:
     const uint32_t* entries
     const uint32_t* pool
     bint prototypes             # a skeleton: ASCII goes through the tables too
+    uint8_t* shown              # then a bitset like that of words, zeroed: ASCII of look-alikes
+    bint imitates               # the source code point at hand is a look-alike
+    bint starter_imitates       # and that of the starter was one
     uint32_t seen               # entries of all code points that went through the tables, or-ed
     uint32_t starter            # item of the starter being built; 0: none
     const uint32_t* unjoined    # that starter without its marks and the marks, while none followed
@@ -326,12 +330,18 @@ cdef void join_marks(Folding* f) noexcept nogil:
     f.held = kept
 
 
+cdef inline void put_starter(Folding* f) noexcept nogil:
+    if f.starter_imitates and f.starter & ITEM_CODE_POINT < 0x80 and not f.w.full:
+        f.shown[f.w.size >> 3] |= <uint8_t> (1u << (f.w.size & 7))
+    put(&f.w, f.starter, f.start, f.end)
+
+
 cdef void put_marks(Folding* f) noexcept nogil:
     """Write the starter and the marks that could not join it."""
     cdef uint32_t i
     join_marks(f)
     if f.starter:
-        put(&f.w, f.starter, f.start, f.end)
+        put_starter(f)
     for i in range(f.held):
         put(&f.w, f.marks[i], f.start, f.end)
     f.held = 0
@@ -342,7 +352,7 @@ cdef inline void flush(Folding* f) noexcept nogil:
     if f.held:
         put_marks(f)
     elif f.starter:
-        put(&f.w, f.starter, f.start, f.end)
+        put_starter(f)
     f.starter = 0
     f.unjoined_size = 0
 
@@ -350,6 +360,7 @@ cdef inline void flush(Folding* f) noexcept nogil:
 cdef inline void begin(Folding* f, uint32_t item, uint32_t source) noexcept nogil:
     """Let a starter follow what has been written."""
     f.starter = item
+    f.starter_imitates = f.imitates
     f.unjoined_size = 0
     f.run = 0
     f.start = source
@@ -410,6 +421,8 @@ cdef inline void take_code_point(
         block << UNICODE_SHIFT | (code_point & ((1 << UNICODE_SHIFT) - 1))
     ]
     f.seen |= entry
+    if f.prototypes:
+        f.imitates = entry_of(code_point) & ENTRY_DISGUISED != 0
     if entry & ENTRY_ACTS:
         take_mapped(f, code_point, entry, source)
     else:
@@ -481,6 +494,10 @@ cdef int open_folding(
         f.blocks = skeleton_blocks
         f.entries = skeleton_entries
         f.pool = skeleton_pool
+        f.shown = <uint8_t*> bump_alloc(bump, size * MAX_GROWTH / 8 + 2)
+        if f.shown == NULL:
+            return -1
+        memset(f.shown, 0, size * MAX_GROWTH / 8 + 2)
     else:
         f.blocks = unicode_blocks
         f.entries = unicode_entries
@@ -500,6 +517,7 @@ cdef int fold_by(
     out.source_size = <uint32_t> size
     out.marks_dropped = f.dropped
     out.prototypes = prototypes
+    out.shown = f.shown
     out.disguised = f.seen & ENTRY_DISGUISED != 0
     out.opening = f.seen >> 31 != 0
     return 0
@@ -707,13 +725,18 @@ cdef int normalise(Bump* bump, const Lane* folded, Normalised* out) noexcept nog
 
 
 cdef object view_of(const Lane* lane):
-    cdef uint32_t i
-    word = bytearray(lane.size)
-    for i in range(lane.size):
-        word[i] = lane.word[i >> 3] >> (i & 7) & 1
     return LaneView(
-        lane.data[:lane.size], bytes(word), lane.marks_dropped, lane.truncated != 0
+        lane.data[:lane.size],
+        bits_of(lane.word, lane.size),
+        lane.marks_dropped,
+        lane.truncated != 0,
+        b"" if lane.shown == NULL else bits_of(lane.shown, lane.size),
     )
+
+
+cdef bytes bits_of(const uint8_t* bits, uint32_t size):
+    cdef uint32_t i
+    return bytes([bits[i >> 3] >> (i & 7) & 1 for i in range(size)])
 
 
 cdef int make_lane_of(

@@ -50,6 +50,10 @@ _DETACHED = frozenset(members(tables.LOOSE_DETACHED))
 _DIGITS = frozenset(members(tables.LOOSE_DIGITS))
 _SIGNS = frozenset(members(tables.LOOSE_SIGNS))
 _LOOSE = {source: target[0] for source, target in read_targets(tables.LOOSE).items()}
+_IMITATIONS = {
+    source: (letter, group) for source, (letter, group) in read_targets(tables.IMITATIONS).items()
+}
+_RARE = 1  # the group of scripts whose letters stand in posts as ornament
 _ASCII_SPACES = frozenset(map(chr, SPACES & set(range(128))))
 
 
@@ -77,7 +81,14 @@ def opens_skeleton(text: str) -> bool:
 
 def skeleton_of(text: str) -> LaneView:
     """Return the skeleton of a text, whatever it holds; patterns are indexed by theirs."""
-    return view_mapped(text, skeleton_code_point)
+    view = view_mapped(text, skeleton_code_point)
+    spans = spans_mapped(text, skeleton_code_point)
+    return view._replace(
+        shown=bytes(
+            octet <= 0x7F and ord(text[start]) in DISGUISED
+            for octet, (start, _) in zip(view.data, spans, strict=True)
+        )
+    )
 
 
 def view_skeleton(text: str) -> LaneView:
@@ -152,7 +163,10 @@ class _Unit(NamedTuple):
 
     code_point: int
     letter: int  # what it is in a word
+    recalled: int  # what it is in a word of Latin letters; 0: the same
+    group: int  # of the scripts that write it, if it recalls another letter
     word: bool  # a word character
+    shown: bool  # a look-alike was shown as this
     start: int  # code points of the lane below, [start, end)
     end: int
 
@@ -187,13 +201,16 @@ class _Letter(NamedTuple):
     end: int
 
 
-def _units(lane: str, word: list[bool]) -> list[_Unit]:
+def _units(view: LaneView) -> list[_Unit]:
     units: list[_Unit] = []
-    for index, character in enumerate(lane):
+    starts = [at for at, octet in enumerate(view.data) if octet & 0xC0 != 0x80]
+    for index, (character, at) in enumerate(zip(view.data.decode(), starts, strict=True)):
         code_point = ord(character)
         if code_point not in _DETACHED:
             letter = _LOOSE.get(code_point, code_point)
-            units.append(_Unit(code_point, letter, word[index], index, index + 1))
+            recalled, group = _IMITATIONS.get(letter, (0, 0))
+            word, shown = bool(view.word[at]), any(view.shown[at : at + 1])
+            units.append(_Unit(code_point, letter, recalled, group, word, shown, index, index + 1))
         elif units:
             units[-1] = units[-1]._replace(end=index + 1)
     return units
@@ -236,6 +253,37 @@ def _spaced_out(words: list[_Word]) -> list[int]:
     return numbers
 
 
+def _imitates_latin(units: list[_Unit]) -> bool:
+    """Say whether the letters of a word are Latin ones and others that recall Latin ones.
+
+    They are if each is one or the other, and no writer of the others' script would write the word:
+    two scripts stand in it, or one of ornament, or a Latin letter that is one in the text as well.
+    """
+    groups: set[int] = set()
+    latin = False
+    for unit in units:
+        if unit.code_point in _LETTERS:
+            if unit.group:
+                groups.add(unit.group)
+            elif unit.letter > 0x7F:
+                return False
+            else:
+                latin = latin or (unit.code_point <= 0x7F and not unit.shown)
+    return latin or len(groups) > 1 or _RARE in groups
+
+
+def _imitations(units: list[_Unit], words: list[_Word], numbers: list[int]) -> list[bool]:
+    """Say per word, or spaced-out word, whether it imitates a Latin one."""
+    read: list[bool] = []
+    while len(read) < len(words):
+        first = last = len(read)
+        while last < len(words) and (last == first or 0 < numbers[last] == numbers[first]):
+            last += 1
+        inside = [unit for word in words[first:last] for unit in units[word.first : word.last]]
+        read += [_imitates_latin(inside)] * (last - first)
+    return read
+
+
 class _Squeezing:
     """Write the letters of a lane one after the other."""
 
@@ -268,11 +316,12 @@ class _Squeezing:
             self.put(merged._replace(parted=False, starts=False))
 
 
-def _squeeze(lane: str, word: list[bool]) -> list[_Letter]:
-    """Return the letters of a lane; `word` is per code point."""
-    units = _units(lane, word)
+def _squeeze(view: LaneView) -> list[_Letter]:
+    """Return the letters of a lane."""
+    units = _units(view)
     words = _words(units)
     numbers = _spaced_out(words)
+    imitating = _imitations(units, words, numbers)
     out = _Squeezing()
     left = 0  # separators begin at this unit
     last_number = 0
@@ -285,9 +334,10 @@ def _squeeze(lane: str, word: list[bool]) -> list[_Letter]:
             between = units[left:at]
             spaced = numbers[index] > 0 and numbers[index] == last_number
             wide = len(between) > MAX_INNER_GAP or any(u.code_point in SPACES for u in between)
+            letter = unit.letter if resolved else unit.code_point
             out.put(
                 _Letter(
-                    unit.letter if resolved else unit.code_point,
+                    unit.recalled if imitating[index] and unit.group else letter,
                     1,
                     wide and not spaced and bool(out.letters),
                     bool(between) and bool(out.letters),
@@ -320,16 +370,9 @@ def _letter_bytes(letters: list[_Letter]) -> tuple[bytes, bytes]:
     return bytes(data), bytes(about)
 
 
-def _code_point_words(view: LaneView) -> list[bool]:
-    """Return per code point of a lane whether it is a word character."""
-    starts = [at for at, octet in enumerate(view.data) if octet & 0xC0 != 0x80]
-    return [bool(view.word[at]) for at in starts]
-
-
 def squeezed_of(view: LaneView) -> LetterView:
     """Return what the squeezed lane makes of another lane; patterns are indexed by it."""
-    letters = _squeeze(view.data.decode(), _code_point_words(view))
-    return LetterView(*_letter_bytes(letters), view.truncated)
+    return LetterView(*_letter_bytes(_squeeze(view)), view.truncated)
 
 
 def _below(text: str) -> LaneView:
@@ -349,7 +392,7 @@ def spans_squeezed(text: str) -> tuple[tuple[int, int], ...]:
     below = spans_skeleton(text) if opens_skeleton(text) else spans_folded(text)
     starts = [at for at, octet in enumerate(view.data) if octet & 0xC0 != 0x80]
     spans: list[tuple[int, int]] = []
-    for each in _squeeze(view.data.decode(), _code_point_words(view)):
+    for each in _squeeze(view):
         span = (below[starts[each.start]][0], below[starts[each.end - 1]][1])
         spans += [span] * len(chr(each.letter).encode())
     return tuple(spans)

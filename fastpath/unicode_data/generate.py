@@ -139,6 +139,10 @@ def render_lookalike_twin(found: Lookalikes) -> str:
     for name, kind in (("LOOSE_DIGITS", DIGIT), ("LOOSE_SIGNS", SIGN)):
         parts += _twin_words(name, "first[-last]", _ranges(kinds[kind]))
     parts += _twin_words("LOOSE", "source:letter", letters)
+    imitated = (
+        f"{cp:X}:{letter:X},{group:X}" for cp, (letter, group) in sorted(found.imitations.items())
+    )
+    parts += _twin_words("IMITATIONS", "source:letter,group", imitated)
     return "\n".join(parts) + "\n"
 
 

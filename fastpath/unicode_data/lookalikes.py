@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from fastpath.unicode_data import reviewed
+from fastpath.unicode_data.imitations import GROUPS, imitations
 from fastpath.unicode_data.sources import CODE_POINTS, UnicodeModel
 
 ICU_MAJOR = 72  # its confusables are those of Unicode 15.0
@@ -36,6 +37,8 @@ class Lookalikes:
     disguised: set[int] = field(default_factory=set)
     opening: set[int] = field(default_factory=set)  # beyond ASCII: open the squeezed lane
     loose: dict[int, tuple[int, int]] = field(default_factory=dict)  # kind, letter; see loose_of
+    # Code point of a lane -> what it recalls (a-z), number of its group in GROUPS, from 1.
+    imitations: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def derive(model: UnicodeModel) -> Lookalikes:
@@ -52,16 +55,40 @@ def derive(model: UnicodeModel) -> Lookalikes:
         plain = folded((code_point,), model)
         if code_point > 0x7F and folded(target, model) != plain:
             found.disguised.add(code_point)
+    _add_imitations(model, found)
+    drawn = _drawn_alike(model, found)
     for code_point in range(CODE_POINTS):
-        loose = loose_of(code_point, model)
+        loose = loose_of(drawn.get(code_point, code_point), model)
+        if code_point in found.imitations:
+            loose = (LETTER, code_point)
         found.loose[code_point] = loose
         if code_point > 0x7F and (
             code_point in found.disguised
             or loose[0] in (SIGN, DETACHED)
+            or code_point in found.imitations
             or (loose[0] == LETTER and code_point not in model.unspaced)
         ):
             found.opening.add(code_point)
     return found
+
+
+def _drawn_alike(model: UnicodeModel, found: Lookalikes) -> dict[int, int]:
+    """Return, by what the skeleton lane shows of it, each code point of the reviewed tables."""
+    alike: dict[int, int] = {}
+    for character in (*reviewed.SIGNS, *reviewed.LETTERS):
+        lane = folded(found.prototypes.get(ord(character), ()), model)
+        if len(lane) == 1 and lane[0] > 0xFF and lane[0] not in found.imitations:
+            alike.setdefault(lane[0], ord(character))
+    return {shown: source for shown, source in alike.items() if chr(shown) not in reviewed.SIGNS}
+
+
+def _add_imitations(model: UnicodeModel, found: Lookalikes) -> None:
+    for source, letter, group in imitations():
+        recalled = ord(_grouped(letter)), GROUPS.index(group) + 1
+        for target in ((ord(source),), found.prototypes.get(ord(source), ())):
+            lane = folded(target, model)
+            if len(lane) == 1 and lane[0] > 0x7F and chr(lane[0]) not in reviewed.LETTERS:
+                found.imitations.setdefault(lane[0], recalled)
 
 
 def skeleton_model(model: UnicodeModel, found: Lookalikes) -> UnicodeModel:
@@ -97,24 +124,25 @@ def loose_of(code_point: int, model: UnicodeModel) -> tuple[int, int]:
     if code_point in model.space:
         return SPACE, 0
     if character in reviewed.DIGITS:
-        return DIGIT, _grouped(reviewed.DIGITS[character])
+        return DIGIT, ord(_grouped(reviewed.DIGITS[character]))
     if character in reviewed.SIGNS:
-        return SIGN, _grouped(reviewed.SIGNS[character])
+        return SIGN, ord(_grouped(reviewed.SIGNS[character]))
     for first in reviewed.SYMBOL_ALPHABETS:
         if first <= code_point < first + 26:
-            return LETTER, _grouped(chr(ord("a") + code_point - first))
+            return LETTER, ord(_grouped(chr(ord("a") + code_point - first)))
     if character in reviewed.LETTERS:
-        return LETTER, _grouped(reviewed.LETTERS[character])
+        return LETTER, ord(_grouped(reviewed.LETTERS[character]))
     if model.category.get(code_point, "Cn")[0] not in "LMN":
         return PUNCTUATION, 0
     if code_point in model.bare:
-        base = decomposed(code_point, model)[0]
-        return LETTER, _grouped(reviewed.LETTERS.get(chr(base), chr(base)))
-    return LETTER, _grouped(character)
+        base = chr(decomposed(code_point, model)[0])
+        letter = reviewed.LETTERS.get(base, model.latin.get(ord(base), base))
+        return LETTER, ord(_grouped(letter))
+    return LETTER, ord(_grouped(character))
 
 
-def _grouped(letter: str) -> int:
-    return ord(reviewed.GROUPS.get(letter, letter))
+def _grouped(letter: str) -> str:
+    return reviewed.GROUPS.get(letter, letter)
 
 
 def _is_mapped(code_point: int, model: UnicodeModel) -> bool:

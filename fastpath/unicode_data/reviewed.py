@@ -15,12 +15,18 @@ SYMBOL_ALPHABETS = (0x1F1E6, 0x1F150, 0x1F170)
 LETTERS = {
     **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),
     **dict(zip("ĸʍᴎᴙπшщƅғ∂ƨ", "kmnrnwwbfds", strict=True)),
-    **dict(zip("ɔǝəɛɜʌ", "ceeeea", strict=True)),
+    **dict(zip("ɔǝəɛɜʌɒƛŋþƿðʃʘɧʉ", "ceeeeaaanppdfohu", strict=True)),
 }
 
 # What is a letter only beside letters: in "sc4m", never in "2024" or "$5".
 DIGITS = dict(zip("0123456789", "oizeasgtbg", strict=True))
-SIGNS = dict(zip("!|@$+€£¢§¡†©®₿₦₱₮₩₲₴₳₵", "iiastelcsitcrbnptwgsac", strict=True))
+SIGNS = {
+    **dict(zip("!|@$+€£¢§¡†©®₿₦₱₮₩₲₴₳₵₣₭₹", "iiastelcsitcrbnptwgsacfkr", strict=True)),
+    **dict(zip("∀∆∧▲△☾↻⋴⍷∑∱⅁♓⎳└♏", "aaaaacceeefghiim", strict=True)),
+    **dict(zip("∩∏℗℞℟⊥‡⏇⏉∪√∨⌄⍵×⅄¥☡", "nnprrttttuvvvwxyyz", strict=True)),
+    **dict.fromkeys("○◯⬤◎◉◊⊕⊗⊙⊖⊘⍟⍜⍤⍥⎔⎕⏺⭕⭘❍♡♥❤¤☉⦰⦱⦲⦳⦴⦵⦶⦷⦸⦹⦺⦻⦼⦽⦾⦿⧀⧁⧂⧃🔾🔿", "o"),
+    **dict.fromkeys("✕✖✗✘❌🞨🞩🞪🞫🞬", "x"),
+}
 
 # One letter for each group of look-alikes that a lower-case text cannot tell apart. `rn` and `vv`
 # are merged into `m` and `w` by the lane itself.

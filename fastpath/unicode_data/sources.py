@@ -6,6 +6,7 @@ twin read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,12 @@ CODE_POINTS = 0x110000
 UNSPACED_SCRIPTS = frozenset({"Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"})
 # ScriptExtensions.txt uses the four-letter names of ISO 15924.
 UNSPACED_CODES = frozenset({"Hani", "Hira", "Kana", "Thai", "Laoo", "Khmr", "Mymr"})
+# "LATIN SMALL LETTER B WITH HOOK", "LATIN LETTER SMALL CAPITAL TURNED R": a letter, and how it is
+# drawn. The letters of phonetic and medieval writing that have names of their own are left out.
+_LATIN_NAME = re.compile(
+    r"LATIN (?:SMALL |CAPITAL )?LETTER (?:(?:SMALL CAPITAL|TURNED|REVERSED|SIDEWAYS|INSULAR|SCRIPT"
+    r"|BARRED|BLACKLETTER|LENIS|STRETCHED|DOTLESS) )*([A-Z])(?: WITH .+)?"
+)
 
 
 @dataclass(slots=True)
@@ -31,6 +38,8 @@ class UnicodeModel:
     space: set[int] = field(default_factory=set)  # White_Space
     unspaced: set[int] = field(default_factory=set)  # scripts written without spaces
     bare: set[int] = field(default_factory=set)  # scripts whose marks can be taken off a letter
+    script: dict[int, str] = field(default_factory=dict)  # Script, where a file names one
+    latin: dict[int, str] = field(default_factory=dict)  # the letter a-z that its name says it is
 
 
 def read_model(folder: Path) -> UnicodeModel:
@@ -55,6 +64,7 @@ def read_model(folder: Path) -> UnicodeModel:
             model.unspaced.update(range(start, stop))
         if values[0] in BARE_SCRIPTS:
             model.bare.update(range(start, stop))
+        model.script.update(dict.fromkeys(range(start, stop), values[0]))
     # The prolonged sound mark and its like are Common by script and kana by every extension.
     for start, stop, values in _fields(folder / "ScriptExtensions.txt"):
         if set(values[0].split()) <= UNSPACED_CODES:
@@ -84,6 +94,8 @@ def _read_unicode_data(path: Path, model: UnicodeModel) -> None:
             continue
         start = range_start if name.endswith(", Last>") else code_point
         model.category.update(dict.fromkeys(range(start, code_point + 1), category))
+        if latin := _LATIN_NAME.fullmatch(name):
+            model.latin[code_point] = latin[1].lower()
         if columns[3] != "0":
             model.combining[code_point] = int(columns[3])
         if columns[5] and not columns[5].startswith("<"):

@@ -60,12 +60,14 @@ def build_skeleton_tables(model: UnicodeModel, found: Lookalikes, shift: int) ->
 def build_loose_tables(found: Lookalikes, shift: int) -> tuple[list[int], list[int]]:
     """Lay out what the squeezed lane makes of a code point: blocks, entries.
 
-    Entry: bits 0-20 the letter, 0 for the code point itself; bits 24-26 the kind.
+    Entry: bits 0-20 the letter, 0 for the code point itself; bits 24-26 the kind; bits 27-31 0, or
+    the group of a letter that recalls the one in bits 0-20 and is itself otherwise.
     """
-    entries = [
-        kind << 24 | (letter if letter != code_point else 0)
-        for code_point, (kind, letter) in sorted(found.loose.items())
-    ]
+    entries = []
+    for code_point, (kind, letter) in sorted(found.loose.items()):
+        recalled, group = found.imitations.get(code_point, (letter, 0))
+        shown = 0 if recalled == code_point else recalled
+        entries.append(group << 27 | kind << 24 | shown)
     _, blocks, packed = _pack(entries, shift)
     return blocks, packed
 

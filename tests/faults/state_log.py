@@ -29,6 +29,7 @@ class StateLog:
     slices: int = 0
     broken: list[str] = field(default_factory=list)
     _chunks: int = 0  # still to come of the newest delta
+    _top: int = 0  # the highest epoch claimed
     _undecided: bool = False  # no delta stands behind the newest claim
     _as_of: dict[int, int] = field(default_factory=dict)
 
@@ -51,8 +52,9 @@ class StateLog:
         epoch, previous, in_next, _gap, *_ = _CLAIM.unpack_from(body)
         # An older open transaction may hide claims from a restore, whose own then counts on from
         # a lower epoch; it may do so only while what it did not see has decided nothing.
-        rises = epoch == self.epoch + 1 or (self._undecided and 0 < epoch <= self.epoch)
-        self._hold(rises, offset, f"claim {epoch} after {self.epoch}")
+        rises = epoch == self._top + 1 or (self._undecided and 0 < epoch <= self._top)
+        self._hold(rises, offset, f"claim {epoch} after {self._top}")
+        self._top = max(self._top, epoch)
         self._hold(previous == self.seq, offset, f"a claim upon delta {previous}, not {self.seq}")
         at = self.in_next
         self._hold(at in (None, in_next), offset, f"a claim at {in_next}, the state at {at}")

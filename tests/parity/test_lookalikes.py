@@ -34,6 +34,7 @@ FUNCTIONS = (
 DISGUISES = (
     *"rnvwWIil1!|@$+0345 .-_'’aAbesSt\n",
     *("rn", "vv", "м", "о", "🇫", "🅵", "é", "e\u0301", "\u0640", "ا", "漢", "न्", "  ", " - "),
+    *("д", "λ", "ค", "山", "ᗩ", "ε", "ἐ", "♥", "ꞓ", "Ꭺ", "ジ", "ё"),
     *("s c a m", "aa", "bb", "\u200b", "\0", "٥", "ʙ", "€", "\u2800", "ш", "ΒΠ", "rrn", "vvv"),
 )
 
@@ -91,6 +92,15 @@ SQUEEZED = [
     ("regional-indicators", "🇸🇨🇦🇲", "scam"),
     ("negative-letters", "🅢🅒🅐🅜 🆂🅲🅰🅼", "scam|scam"),
     ("small-capitals", "sᴄᴀᴍ", "scam"),
+    ("ornament-of-one-script", "ᗩᗷᑕᗪᗴ ᏦᏂᎥ", "abcde|khi"),
+    ("letters-of-others-among-latin", "p卂ypal дddiction", "paypai|adiction"),
+    ("letters-of-several-scripts", "ค๒λ๔", "abad"),
+    ("spaced-out-with-letters-of-others", "p λ y p a l", "paypai"),
+    ("words-of-their-own-script", "д3д 山下 גד2", "дeд|山下|גדz"),
+    ("a-look-alike-is-no-latin-letter", "дед цоц", "дeд|цoц"),
+    ("one-letter-that-recalls-nothing", "λbcю1", "λbcюi"),
+    ("drawn-signs", "l♥ve n✘w ⊗k", "iove|nxw|ok"),
+    ("letters-by-their-names", "ƀⱥꞗƞ", "babn"),
     ("blank-braille", "s\u2800cá\u2800m", "scam"),
     ("ordinary", "Don't worry, it is fine.", ""),
 ]
@@ -112,7 +122,7 @@ def test_squeezed_lane(backend, text, lane):
 OPENS = ["sc4m", "sh!t", "$cam", "boob$", "scaaam", "ssccam", "s c a", "scarn", "vvin", "paypaI",
          "pay-pal", "a é", "🅰", "€"]  # fmt: skip
 STAYS = ["", "scam", "don't", "don’t", "so, what?", "a b", "I'm off!!!", "@user hi", "10 20 30",
-         "good :-) 😀", "漢字", "ภาษ", "(ok)", "$ 5", "ss c", "-a- -b-"]  # fmt: skip
+         "good :-) 😀", "漢字", "ผิด", "(ok)", "$ 5", "ss c", "-a- -b-"]  # fmt: skip
 
 
 @BACKENDS

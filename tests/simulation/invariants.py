@@ -74,7 +74,7 @@ _DELTA = struct.Struct("<QQqqq32sIHH")
 
 
 def _state_topic(place: Partition, log: Log, committed: int | None, bundles: Any) -> list[str]:
-    found, epoch, seq, stands, chain, clean = [], 0, 0, None, bytes(16), False
+    found, epoch, top, seq, stands, chain, clean = [], 0, 0, 0, None, bytes(16), False
     for offset, record in enumerate(log.ever):
         if record is None or is_aborted(record):
             continue
@@ -85,12 +85,12 @@ def _state_topic(place: Partition, log: Log, committed: int | None, bundles: Any
             found.append(f"{where}: no state record")
         elif kind == b"C":
             claimed, previous, at = _CLAIM.unpack_from(value, _HEAD.size)
-            # Not always epoch + 1: an older open transaction may have hidden claims from the
+            # Not always one more: an older open transaction may have hidden claims from the
             # claimant's restore. Those have decided nothing, so nothing but numbers repeat.
-            rises = claimed == epoch + 1 or (claimed <= epoch and clean)
-            clean = True
+            rises = claimed == top + 1 or (claimed <= top and clean)
+            clean, top = True, max(top, claimed)
             if not rises or previous != seq or stands not in (None, at):
-                found.append(f"{where}: claim {claimed} after {previous} at {at}")
+                found.append(f"{where}: claim {claimed} of {top} after {previous} at {at}")
             epoch, stands = claimed, at
         elif kind == b"D":
             fields = _DELTA.unpack_from(value, _HEAD.size)
