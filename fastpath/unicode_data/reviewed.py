@@ -15,13 +15,13 @@ SYMBOL_ALPHABETS = (0x1F1E6, 0x1F150, 0x1F170)
 LETTERS = {
     **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),
     **dict(zip("ĸʍᴎᴙπшщƅғ∂ƨ", "kmnrnwwbfds", strict=True)),
-    **dict(zip("ɔǝəɛɜʌɒƛŋþƿðʃʘɧʉ", "ceeeeaaanppdfohu", strict=True)),
+    **dict(zip("ɔǝəɛɜʌɒƛŋþƿðʃʘɧʉɮʄɬↁ", "ceeeeaaanppdfohubftd", strict=True)),
 }
 
 # What is a letter only beside letters: in "sc4m", never in "2024" or "$5".
 DIGITS = dict(zip("0123456789", "oizeasgtbg", strict=True))
 SIGNS = {
-    **dict(zip("!|@$+€£¢§¡†©®₿₦₱₮₩₲₴₳₵₣₭₹", "iiastelcsitcrbnptwgsacfkr", strict=True)),
+    **dict(zip("!|@$+€£¢§¡†©®₿₦₱₮₩₲₴₳₵₣₭₹฿℘", "iiastelcsitcrbnptwgsacfkrbp", strict=True)),
     **dict(zip("∀∆∧▲△☾↻⋴⍷∑∱⅁♓⎳└♏", "aaaaacceeefghiim", strict=True)),
     **dict(zip("∩∏℗℞℟⊥‡⏇⏉∪√∨⌄⍵×⅄¥☡", "nnprrttttuvvvwxyyz", strict=True)),
     **dict.fromkeys("○◯⬤◎◉◊⊕⊗⊙⊖⊘⍟⍜⍤⍥⎔⎕⏺⭕⭘❍♡♥❤¤☉⦰⦱⦲⦳⦴⦵⦶⦷⦸⦹⦺⦻⦼⦽⦾⦿⧀⧁⧂⧃🔾🔿", "o"),
