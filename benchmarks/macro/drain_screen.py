@@ -18,7 +18,8 @@ from benchmarks.definition import Definition
 from benchmarks.measured import Engine, Measured, Stopwatch
 from worker import runtime
 from worker.engine.drive import Driver
-from worker.runtime.engines import build_engine, new_run
+from worker.engine.loop import Engine as StageEngine
+from worker.runtime.engines import StageRun, build_engine, new_run
 from worker.runtime.stages import keep_built
 from worker.settings import Settings
 from worker.transport.kafka.consumer import KafkaSource
@@ -51,26 +52,41 @@ def engine(name: str, definition: Definition, folder: Path) -> Engine:
     return Draining(name, definition, folder)
 
 
+def settings_of(name: str, definition: Definition, folder: Path, namespace: str) -> Settings:
+    """Give the settings of an engine, its name the slot and its delivery."""
+    partitions = definition.options["partitions"]
+    return Settings(
+        bundle=folder / BUNDLE,
+        deployment_key_file=folder / KEY,
+        input={"topic": TOPIC, "time": "create"},  # type: ignore[arg-type]
+        slot=name,
+        delivery="at-least-once" if name == "at-least-once" else "exactly-once",
+        kafka={  # type: ignore[arg-type]
+            "bootstrap_servers": kafka_posts.servers_of(folder),
+            "namespace": namespace,
+            "durability": "single_node",
+            "max_poll_records": MAX_RECORDS,
+            "partitions": dict.fromkeys(("posts", "sightings", "signals"), partitions),
+        },
+    )
+
+
+def engine_of(settings: Settings, run: StageRun) -> StageEngine:
+    """Compose the engine of screen as `weir run` does."""
+    run.sighting_partitions = settings.kafka.partitions.sightings
+    return build_engine(settings, runtime.read_bundle(settings), run, start="earliest")
+
+
 class Draining:
     """Let the engine of `weir run` do the whole once, and read back what it wrote."""
 
-    def __init__(self, name: str, definition: Definition, folder: Path) -> None:
+    def __init__(
+        self, name: str, definition: Definition, folder: Path, namespace: str | None = None
+    ) -> None:
         self._folder = folder
         self._posts = definition.corpus["posts"]
-        partitions = definition.options["partitions"]
-        self._settings = Settings(
-            bundle=folder / BUNDLE,
-            deployment_key_file=folder / KEY,
-            input={"topic": TOPIC, "time": "create"},  # type: ignore[arg-type]
-            slot=name,
-            delivery="at-least-once" if name == "at-least-once" else "exactly-once",
-            kafka={  # type: ignore[arg-type]
-                "bootstrap_servers": kafka_posts.servers_of(folder),
-                "namespace": f"{name}-{uuid4().hex[:8]}",
-                "durability": "single_node",
-                "max_poll_records": MAX_RECORDS,
-                "partitions": dict.fromkeys(("posts", "sightings", "signals"), partitions),
-            },
+        self._settings = settings_of(
+            name, definition, folder, namespace or f"{name}-{uuid4().hex[:8]}"
         )
         runtime.create_topics(self._settings)
         run = new_run(self._settings, "screen")
@@ -79,16 +95,14 @@ class Draining:
         producer = WatchedProducer(self._settings, watch)
         state = KafkaStateReader(self._settings, "screen")
         source = WatchedSource(self._settings, watch)
-        run.sighting_partitions = partitions
-        bundle = runtime.read_bundle(self._settings)
-        self._engine = build_engine(self._settings, bundle, run, start="earliest")
+        self.engine = engine_of(self._settings, run)
         self._driver = watch.driver = Driver(source, producer, state, run.phase)
 
     def measure(self) -> Measured:
         """Time the loop from the first posts to the commit behind the last."""
         keep_built()  # as `weir run` does
         broker = kafka_posts.broker_cpu(self._folder)
-        self._driver.run(self._engine.steps())
+        self._driver.run(self.engine.steps())
         broker = kafka_posts.broker_cpu(self._folder) - broker
         signals = list(
             kafka_posts.read_all(
