@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -14,8 +16,20 @@ BUNDLE = Path(__file__).resolve().parents[2] / "deploy" / "example" / "bundle"
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    (port,) = free_ports(1)
+def port() -> int:
+    """Give a port where nobody listens."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """Give a port where connections are taken, by the kernel, and never answered."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield silent.getsockname()[1]
+
+
+@pytest.fixture
+def config(tmp_path: Path, port: int) -> Path:
     (tmp_path / "deployment.key").write_text("5a" * 32)
     path = tmp_path / "weir.yaml"
     path.write_text(
@@ -43,6 +57,16 @@ def test_no_broker_within_its_budget_is_69(config: Path, command: tuple[str, ...
     assert ran.code == 69, ran
     assert "error: " in ran.err
     assert "127.0.0.1" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_broker_that_takes_connections_and_never_answers_is_69(
+    config: Path, port: int, silent_port: int
+) -> None:
+    config.write_text(config.read_text().replace(f":{port}'", f":{silent_port}'"))
+    ran = weir_process("run", "--stage", "screen", "--start", "latest", "--config", config)
+    assert ran.code == 69, ran
+    assert str(silent_port) in ran.err
     assert "Traceback" not in ran.err
 
 
