@@ -33,8 +33,11 @@ EXAMPLES = """examples:
 """
 _EXECUTIONS = re.compile(r"^stat::number_of_executed_units:\s+(\d+)", re.M)
 _EDGES = re.compile(r"\bcov: (\d+)")
-# Longer inputs cost the twin more than they teach; the timeout is far above any execution seen.
-LIMITS = ["-max_len=4096", "-timeout=120", "-rss_limit_mb=4096", "-use_value_profile=1"]
+# The timeout is far above any execution seen.
+LIMITS = ["-timeout=120", "-rss_limit_mb=4096"]
+# Longer inputs cost the twin more than they teach.
+PYTHON_LIMITS = ["-max_len=4096", "-use_value_profile=1"]
+NATIVE_LIMITS = ["-max_len=1024"]  # executions are cheap: many short ones go further
 
 
 def options_of(target: str, arguments: argparse.Namespace) -> list[str]:
@@ -45,6 +48,7 @@ def options_of(target: str, arguments: argparse.Namespace) -> list[str]:
     bounds = {"-runs": arguments.runs, "-max_total_time": arguments.seconds}
     return [
         *LIMITS,
+        *(NATIVE_LIMITS if target.startswith(NATIVE) else PYTHON_LIMITS),
         *(f"{name}={value}" for name, value in bounds.items() if value is not None),
         f"-artifact_prefix={OUT}/{target}-",
         "-print_final_stats=1",

@@ -48,7 +48,7 @@ cdef extern from *:
 
 cdef enum:
     KEPT = 1 << 20  # bytes of an arena from one execution to the next
-    NEAR_ENTRIES = 1000
+    NEAR_ENTRIES = 128  # each is compared on every input
     PDQ_ENTRIES = 17000  # above distances.BRUTE_PDQS, so that the index is built
 
 cdef Arena ARENA = Arena()
@@ -505,7 +505,7 @@ cdef int fuzz_near(const uint8_t* data, size_t size) noexcept nogil:
     for i in range(2, min(size, 14)):
         query[0] ^= <uint64_t>1 << (data[i] & 63)
     check_near(simhash_table, near_hashes, NEAR_ENTRIES, 1, query, 3)
-    if data[0] & 63:  # the longer loop on a share of inputs
+    if data[size - 1] or size & 3:  # the loop over 17,000, on one input in a thousand
         return 0
     entry = (data[0] | data[1] << 8) % PDQ_ENTRIES
     memcpy(query, pdq_hashes + 4 * entry, 32)
