@@ -65,6 +65,7 @@ def patterns(seed: int, count: int) -> list[str]:
     vocabulary = sorted(
         {word for text in sample_texts() for word in _WORD.findall(text.lower()) if len(word) >= 4}
     )
+    real = frozenset(vocabulary)
     found: dict[str, None] = {}
     while len(found) < count:
         word = chance.choice(vocabulary)
@@ -73,7 +74,7 @@ def patterns(seed: int, count: int) -> list[str]:
             continue
         place = chance.randrange(2, len(word))
         made = word[:place] + chance.choice("abcdefghijklmnopqrstuvwxyz") + word[place:]
-        if made not in vocabulary:
+        if made not in real:
             found[made] = None
     return list(found)
 

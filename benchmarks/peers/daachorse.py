@@ -13,7 +13,7 @@ class Match:
     """Hold the automaton."""
 
     def __init__(self, patterns: list[str]) -> None:
-        self._automaton = daachorse.Automaton(patterns)
+        self._automaton = daachorse.DoubleArrayAhoCorasick([each.encode() for each in patterns])
 
     def find(self, texts: list[str]) -> list[Found]:
         """Return the first place of each pattern in each text."""
@@ -22,6 +22,8 @@ class Match:
             found
             for number, text in enumerate(texts)
             for found in first_places(
-                number, text, ((pattern, start, end) for start, end, pattern in find(text.lower()))
+                number,
+                text,
+                ((pattern, start, end) for start, end, pattern in find(text.lower().encode())),
             )
         ]
