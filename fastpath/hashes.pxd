@@ -59,6 +59,7 @@ cdef void blake2b(
 # Read `size` bytes from 2 * size lower-case hex digits.
 cdef void hex_bytes(uint8_t* out, const uint8_t* digits, size_t size) noexcept nogil
 
+cdef void prefetch_hash(const HashTable* table, Sip128 key) noexcept nogil
 cdef const HashSlot* find_hash(const HashTable* table, Sip128 key) noexcept nogil
 
 # The next http(s) URL at or after *pos; false where there is none. *pos moves past it.

@@ -13,6 +13,12 @@ from fastpath.text cimport ByteSpan, Lane, fold, trim
 
 from fastpath.errors import BuildError
 
+cdef extern from "pages.h" nogil:
+    void* pages_alloc(size_t count, size_t size)
+
+cdef extern from *:
+    void __builtin_prefetch(const void* address) noexcept nogil
+
 cdef enum:
     LABEL_POINTS = 63  # of a label that is a name
     MAX_ENTRIES = 67108864  # of all lists of one kind; 24 bytes of table and 8 of pair each
@@ -31,6 +37,12 @@ cdef void hex_bytes(uint8_t* out, const uint8_t* digits, size_t size) noexcept n
 
 
 # --- Exact lists ---------------------------------------------------------------------------------
+
+cdef void prefetch_hash(const HashTable* table, Sip128 key) noexcept nogil:
+    """Send for the slot where a key is looked for first."""
+    if table.keys != 0:
+        __builtin_prefetch(&table.slots[key.first & table.mask])
+
 
 cdef const HashSlot* find_hash(const HashTable* table, Sip128 key) noexcept nogil:
     """Return the slot of a key, or NULL; at most half of the slots are taken."""
@@ -100,10 +112,11 @@ cdef class ExactLists:
             return
         while capacity < 2 * <uint64_t>len(keys):
             capacity *= 2
-        table.slots = <HashSlot*>calloc(capacity, sizeof(HashSlot))
+        table.slots = <HashSlot*>pages_alloc(capacity, sizeof(HashSlot))
         table.pairs = <HashPair*>calloc(<size_t>total, sizeof(HashPair))
         if table.slots == NULL or table.pairs == NULL:
             raise MemoryError
+        memset(table.slots, 0, capacity * sizeof(HashSlot))
         table.mask = capacity - 1
         table.keys = <uint32_t>len(keys)
         for key, places in keys.items():

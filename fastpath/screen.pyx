@@ -38,8 +38,8 @@ from fastpath.text cimport (
     LANE_FOLDED, ByteSpan, Lane, Normalised, count_code_points, normalise, trim,
 )
 from fastpath.windows cimport (
-    SEEN_DISTINCT_FULL, SEEN_LATE, SEEN_TABLE_FULL, AccountWindows, WindowPost, count_post,
-    fetch_account, tag_account,
+    SEEN_DISTINCT_FULL, SEEN_LATE, SEEN_TABLE_FULL, AccountWindows, WindowPost, WindowRow,
+    WindowTable, count_post, fetch_row, fetch_slot, fetch_values, tag_account,
 )
 
 from fastpath.checks import check_spec, counter_names
@@ -77,7 +77,9 @@ cdef enum:
     SKEW = 300000  # CLOCK_SKEW_MS
     FARTHEST = 1000  # NO_DISTANCE
     DAY_MS = 86400000
-    AHEAD = 4  # posts whose windows are fetched into the cache ahead of the one at hand
+    VALUES_AHEAD = 3  # posts whose distinct values are on their way while one is counted,
+    ROWS_AHEAD = 8  # whose rows are, and
+    SLOTS_AHEAD = 16  # whose index slots are
     TARGET_TAG = 6  # first byte hashed: 0 account, 1 to 5 fingerprints, 6 reply or repost target
 
     FLAG_LATE = 1  # bits by place in FLAGS
@@ -131,6 +133,7 @@ cdef struct Found:  # what the screen found in one record of a chunk
     int64_t time  # origin time
     Sip128 account  # identity
     uint32_t tag  # where its windows stand
+    const WindowRow* row  # what is on its way of them, NULL for nothing
     uint64_t* gates  # bitset, NULL without gates
     uint64_t* windows
     uint64_t* lists  # matches and hits per list
@@ -155,6 +158,21 @@ cdef int by_list_and_entry(const void* a, const void* b) noexcept nogil:
     if first.entry != second.entry:
         return -1 if first.entry < second.entry else 1
     return 0
+
+
+cdef void fetch_ahead(
+    const WindowTable* windows, Found* found, size_t at, size_t count
+) noexcept nogil:
+    """Send for what counting will read of the posts behind the one at hand."""
+    cdef size_t ahead = at + SLOTS_AHEAD
+    if ahead < count and found[ahead].status == STATUS_POST:
+        fetch_slot(windows, &found[ahead].account, found[ahead].tag)
+    ahead = at + ROWS_AHEAD
+    if ahead < count and found[ahead].status == STATUS_POST:
+        found[ahead].row = fetch_row(windows, &found[ahead].account, found[ahead].tag)
+    ahead = at + VALUES_AHEAD
+    if ahead < count and found[ahead].status == STATUS_POST and found[ahead].row != NULL:
+        fetch_values(windows, found[ahead].row)
 
 
 cdef str text_of(const Text* text):
@@ -459,11 +477,11 @@ cdef class Screen:
             or self.near.look_up(&self.arena.bump, self.posts, self.found, count) != READ_OK
         ):
             return READ_NO_MEMORY
+        for i in range(min(count, <size_t>SLOTS_AHEAD)):
+            if self.found[i].status == STATUS_POST:
+                fetch_slot(&windows.table, &self.found[i].account, self.found[i].tag)
         for i in range(count):
-            if i + AHEAD < count and self.found[i + AHEAD].status == STATUS_POST:
-                fetch_account(
-                    &windows.table, &self.found[i + AHEAD].account, self.found[i + AHEAD].tag
-                )
+            fetch_ahead(&windows.table, self.found, i, count)
             found = &self.found[i]
             if found.status != STATUS_POST:
                 continue
@@ -479,6 +497,7 @@ cdef class Screen:
         found.flags = FLAG_DUPLICATE_KEY if found.duplicate_key else 0
         found.near = NULL
         found.near_count = 0
+        found.row = NULL
         found.time = ref.time
         if found.time < 0:
             found.time = 0

@@ -6,6 +6,7 @@
 cdef enum:
     PAGE_BITS = 10
     PAGE_ROWS = 1024
+    BLOCK_PAGES = 32  # a table of as many pages grows by so many at once, in huge pages
     FIRST_SLOTS = 8  # of a slice's index; a power of two, as every later size
     MAX_ROWS = 2147483647
 
@@ -125,31 +126,53 @@ cdef void heap_remove(WindowTable* table, uint32_t row) noexcept nogil:
 
 # --- Rows ----------------------------------------------------------------------------------------
 
-cdef bint grow_rows(WindowTable* table) noexcept nogil:
-    """Add a page of rows, and room for as many in the heap; false: no memory."""
+cdef bint grow_pages(WindowTable* table) noexcept nogil:
+    """Add one page, or a block of them where there are many; false: no memory."""
+    cdef uint32_t i, more = 1 if table.page_count < BLOCK_PAGES else BLOCK_PAGES
+    cdef uint32_t pages = table.page_count + more
+    cdef uint8_t* block
     cdef void* grown
-    cdef uint32_t capacity = (table.page_count + 1) * PAGE_ROWS
-    cdef void* page = NULL
-    if table.page_count & (table.page_count + 1) == 0:  # 0, 1, 3, 7, ...: room for twice as many
-        grown = realloc(table.pages, 2 * (table.page_count + 1) * sizeof(uint8_t*))
+    if pages & (pages - 1) == 0:  # 1, 2, 4, ...: room up to the next such count
+        grown = realloc(table.pages, 2 * pages * sizeof(uint8_t*))
         if grown == NULL:
             return False
         table.pages = <uint8_t**>grown
-    if capacity > table.heap_capacity:
-        capacity = 2 * capacity
-        grown = realloc(table.heap, capacity * sizeof(Retirement))
-        if grown == NULL:
-            return False
-        table.heap = <Retirement*>grown
-        grown = realloc(table.heap_places, capacity * sizeof(uint32_t))
-        if grown == NULL:
-            return False
-        table.heap_places = <uint32_t*>grown
-        table.heap_capacity = capacity
-    if posix_memalign(&page, 64, PAGE_ROWS * table.row_bytes) != 0:
+    block = <uint8_t*>pages_alloc(more * PAGE_ROWS, table.row_bytes)
+    if block == NULL:
         return False
-    table.pages[table.page_count] = <uint8_t*>page
-    table.page_count += 1
+    for i in range(more):
+        table.pages[table.page_count + i] = block + <size_t>i * PAGE_ROWS * table.row_bytes
+    table.page_count = pages
+    return True
+
+
+cdef void free_pages(WindowTable* table) noexcept nogil:
+    cdef uint32_t i
+    for i in range(table.page_count):
+        if i < BLOCK_PAGES or i % BLOCK_PAGES == 0:
+            free(table.pages[i])
+    free(table.pages)
+
+
+cdef bint grow_rows(WindowTable* table) noexcept nogil:
+    """Add pages of rows, and room for as many in the heap; false: no memory."""
+    cdef void* grown
+    cdef uint32_t capacity
+    if not grow_pages(table):
+        return False
+    capacity = table.page_count * PAGE_ROWS
+    if capacity <= table.heap_capacity:
+        return True
+    capacity = 2 * capacity
+    grown = realloc(table.heap, capacity * sizeof(Retirement))
+    if grown == NULL:
+        return False
+    table.heap = <Retirement*>grown
+    grown = realloc(table.heap_places, capacity * sizeof(uint32_t))
+    if grown == NULL:
+        return False
+    table.heap_places = <uint32_t*>grown
+    table.heap_capacity = capacity
     return True
 
 

@@ -116,12 +116,18 @@ cdef struct WindowTable:
     bint broken  # memory ran out
 
 
-# Hash an account for placement and fetch its index slot; `fetch_account`, some posts later,
-# fetches its row. Both are hints: count_post alone needs the tag.
+# Where an account stands: WindowPost.tag.
 cdef uint32_t tag_account(const WindowTable* table, const Sip128* account) noexcept nogil
-cdef void fetch_account(
+# Send for what counting will read: the index slot, some posts later the row that it names, some
+# posts later the distinct values that the row names. The row of no post is NULL, and a row stays
+# readable as long as the table, whoever owns it by then.
+cdef void fetch_slot(
     const WindowTable* table, const Sip128* account, uint32_t tag
 ) noexcept nogil
+cdef const WindowRow* fetch_row(
+    const WindowTable* table, const Sip128* account, uint32_t tag
+) noexcept nogil
+cdef void fetch_values(const WindowTable* table, const WindowRow* row) noexcept nogil
 
 # Count one create or edit and write one value per specified window; returns SEEN_* bits.
 cdef int count_post(WindowTable* table, const WindowPost* post, uint64_t* values) noexcept nogil

@@ -25,8 +25,8 @@ from fastpath.errors import BuildError, CorruptImage
 from fastpath.rfc3339 import MAX_TIME_MS
 from fastpath.spec import MAX_DISTINCT, MIN_OVER_MS, RETIRE_MS, TICKS
 
-cdef extern from "<stdlib.h>" nogil:
-    int posix_memalign(void** memory, size_t alignment, size_t size) noexcept
+cdef extern from "pages.h" nogil:
+    void* pages_alloc(size_t count, size_t size)
 
 cdef extern from *:
     void __builtin_prefetch(const void* address) noexcept nogil
@@ -303,31 +303,43 @@ cdef bint list_changed(WindowTable* table, WindowRow* row, uint32_t place) noexc
 
 
 cdef uint32_t tag_account(const WindowTable* table, const Sip128* account) noexcept nogil:
-    """Return the account's tag and fetch its index slot."""
-    cdef uint32_t tag = place_tag(table, account)
+    return place_tag(table, account)
+
+
+cdef void fetch_slot(
+    const WindowTable* table, const Sip128* account, uint32_t tag
+) noexcept nogil:
     cdef const IndexPart* part = part_of(table, account)
     if part.slots != NULL:
         __builtin_prefetch(part.slots + (tag & part.mask))
-    return tag
 
 
-cdef void fetch_account(
+cdef const WindowRow* fetch_row(
     const WindowTable* table, const Sip128* account, uint32_t tag
 ) noexcept nogil:
-    """Fetch the row that the first slot with the account's tag names."""
+    """Fetch the row that the first slot with the account's tag names; NULL where there is none."""
     cdef const IndexPart* part = part_of(table, account)
     cdef uint32_t at = tag & part.mask
-    cdef const uint8_t* row
+    cdef const WindowRow* row
     cdef size_t line
     if part.slots == NULL:
-        return
+        return NULL
     while part.slots[at].row != 0:
         if part.slots[at].tag == tag:
-            row = <const uint8_t*>row_at(table, part.slots[at].row - 1)
+            row = row_at(table, part.slots[at].row - 1)
             for line in range((table.row_bytes + LINE - 1) // LINE):
-                __builtin_prefetch(row + line * LINE)
-            return
+                __builtin_prefetch(<const uint8_t*>row + line * LINE)
+            return row
         at = (at + 1) & part.mask
+    return NULL
+
+
+cdef void fetch_values(const WindowTable* table, const WindowRow* row) noexcept nogil:
+    cdef const WindowSlot* slots = slots_of(<WindowRow*>row)
+    cdef size_t i
+    for i in range(table.windows):
+        if slots[i].distinct != NULL:
+            __builtin_prefetch(slots[i].distinct)
 
 
 cdef WindowRow* open_row(
@@ -452,9 +464,7 @@ cdef class AccountWindows:
                 clear_row(table, row_at(table, i))
         for slice_ in range(WINDOW_SLICES):
             free(table.parts[slice_].slots)
-        for i in range(table.page_count):
-            free(table.pages[i])
-        free(table.pages)
+        free_pages(table)
         free(table.heap)
         free(table.heap_places)
         free(table.frozen)
@@ -561,7 +571,6 @@ cdef class AccountWindows:
         memset(&post, 0, sizeof(post))
         memcpy(&post.account, PyBytes_AS_STRING(account), 16)
         post.tag = tag_account(&self.table, &post.account)
-        fetch_account(&self.table, &post.account, post.tag)
         post.id = <const uint8_t*>PyBytes_AS_STRING(name)
         post.id_size = <size_t>PyBytes_GET_SIZE(name)
         post.time = time
