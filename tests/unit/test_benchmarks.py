@@ -39,7 +39,7 @@ def outcome(tmp_path: Path, outputs: dict[str, list[str]], **counts: int) -> Out
 @pytest.mark.parametrize("quick", [False, True])
 def test_every_definition_is_whole(name: str, quick: bool) -> None:
     found = load(name, quick=quick)
-    own = {"weir", "exactly-once"}
+    own = {"weir", "exactly-once", "cold"}
     assert found.engines[0] in own, "the engine that others are compared with comes first"
     assert found.analysis.strip(), "a definition says what its figures mean"
     assert job_of(found).prepared is not None
