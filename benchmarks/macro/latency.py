@@ -27,12 +27,13 @@ from benchmarks.definition import Definition
 from benchmarks.measured import Engine, Measured
 from benchmarks.open_loop import FIRST_ID, Generator, Schedule, histogram
 from tests.support.deployment import Deployment, wait_for
+from worker.settings import StageName
 
 BROKER = True
 FRESH = True
 BUNDLE = "bundle"
 RATE_FILE = "rate.txt"
-STAGES = ("screen", "enforce")
+STAGES: tuple[StageName, ...] = ("screen", "enforce")
 LATE_MS = 1.0  # p99 of the generator's own lag; above it a run says nothing
 TRIES = 3  # runs that may be void before the measurement is given up
 GROWTH_S = 0.25  # more latency in the last fifth of a window than in its second: not sustained
@@ -128,7 +129,7 @@ class Stages:
         )
         settings = self._deployment.settings()
         self._deployment.create()
-        workers = [self._deployment.start(stage, stages=(stage,)) for stage in STAGES]  # type: ignore[arg-type]
+        workers = [self._deployment.start(stage, stages=(stage,)) for stage in STAGES]
         try:
             wait_for(lambda: all(w.saw("partition_restored") for w in workers), "the stages start")
         except AssertionError:

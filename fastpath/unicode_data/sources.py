@@ -38,7 +38,6 @@ class UnicodeModel:
     space: set[int] = field(default_factory=set)  # White_Space
     unspaced: set[int] = field(default_factory=set)  # scripts written without spaces
     bare: set[int] = field(default_factory=set)  # scripts whose marks can be taken off a letter
-    script: dict[int, str] = field(default_factory=dict)  # Script, where a file names one
     latin: dict[int, str] = field(default_factory=dict)  # the letter a-z that its name says it is
 
 
@@ -64,7 +63,6 @@ def read_model(folder: Path) -> UnicodeModel:
             model.unspaced.update(range(start, stop))
         if values[0] in BARE_SCRIPTS:
             model.bare.update(range(start, stop))
-        model.script.update(dict.fromkeys(range(start, stop), values[0]))
     # The prolonged sound mark and its like are Common by script and kana by every extension.
     for start, stop, values in _fields(folder / "ScriptExtensions.txt"):
         if set(values[0].split()) <= UNSPACED_CODES:
