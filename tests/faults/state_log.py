@@ -51,9 +51,10 @@ class StateLog:
     def _claim(self, offset: int, _value: bytes, body: bytes) -> None:
         epoch, previous, in_next, _gap, *_ = _CLAIM.unpack_from(body)
         # An older open transaction may hide claims from a restore, whose own then counts on from
-        # a lower epoch; it may do so only while what it did not see has decided nothing.
-        rises = epoch == self._top + 1 or (self._undecided and 0 < epoch <= self._top)
-        self._hold(rises, offset, f"claim {epoch} after {self._top}")
+        # a lower epoch; it may do so only while what it did not see has decided nothing. Who
+        # claims behind a delta has seen the claim that the delta stands under.
+        rises = 0 < epoch <= self._top + 1 if self._undecided else epoch == self.epoch + 1
+        self._hold(rises, offset, f"claim {epoch} after {self.epoch}..{self._top}")
         self._top = max(self._top, epoch)
         self._hold(previous == self.seq, offset, f"a claim upon delta {previous}, not {self.seq}")
         at = self.in_next

@@ -141,7 +141,21 @@ def test_a_whole_state_is_followed_to_its_end() -> None:
 
 def test_a_claim_that_could_not_see_one_before_it_may_repeat_its_epoch() -> None:
     assert (follow(_state(hidden=True)).broken, follow(_state(hidden=True)).claims) == ([], 3)
-    assert "claim 2 after 2" in follow(_state(hidden=True, decided=True)).broken[0]
+    assert "claim 2 after 2..2" in follow(_state(hidden=True, decided=True)).broken[0]
+
+
+@pytest.mark.parametrize(("claims", "holds"), [(1, True), (2, False)])
+def test_who_claims_behind_a_delta_counts_on_from_its_epoch(claims: int, holds: bool) -> None:
+    """Two hidden claims of epochs 2 and 3, then a delta of a claimant of epoch 2 that saw neither;
+    it claims again as epoch 3, never as 4."""
+    seen = StateWriter(Tail())
+    values = seen.claim("a", 1, 1, 0)
+    hidden = StateWriter(deepcopy(seen.tail))
+    values += hidden.claim("b", 2, 1, 0) + hidden.claim("b", 3, 1, 0)
+    values += seen.claim("a", 3, 1, 0) + seen.delta(10, 0, bytes(32), b"")
+    seen.tail.epoch += claims - 1
+    values += seen.claim("a", 4, 1, 10)
+    assert (follow(enumerate(value for _, value in values)).broken == []) is holds
 
 
 @pytest.mark.parametrize("lost", [0, 1, 3, 9, 11])

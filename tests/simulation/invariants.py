@@ -85,12 +85,12 @@ def _state_topic(place: Partition, log: Log, committed: int | None, bundles: Any
             found.append(f"{where}: no state record")
         elif kind == b"C":
             claimed, previous, at = _CLAIM.unpack_from(value, _HEAD.size)
-            # Not always one more: an older open transaction may have hidden claims from the
-            # claimant's restore. Those have decided nothing, so nothing but numbers repeat.
-            rises = claimed == top + 1 or (claimed <= top and clean)
-            clean, top = True, max(top, claimed)
+            # Who claims behind a delta has seen the claim that it stands under. Of the claims
+            # since then an older open transaction may have hidden some, or all but the highest.
+            rises = 0 < claimed <= top + 1 if clean else claimed == epoch + 1
             if not rises or previous != seq or stands not in (None, at):
-                found.append(f"{where}: claim {claimed} of {top} after {previous} at {at}")
+                found.append(f"{where}: claim {claimed} of {epoch}..{top} after {previous} at {at}")
+            clean, top = True, max(top, claimed)
             epoch, stands = claimed, at
         elif kind == b"D":
             fields = _DELTA.unpack_from(value, _HEAD.size)
