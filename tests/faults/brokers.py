@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tempfile
 import threading
-import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections import Counter
@@ -29,7 +28,8 @@ from deploy.local.broker import (
     free_ports,
     resolve_jars,
 )
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import LASTS_S, TROUBLES, Proxy
+from tests.support.deployment import wait_for
 
 _PROXIED = """\
 listeners=PLAINTEXT://127.0.0.1:{{port}},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{{controller}}
@@ -58,7 +58,9 @@ class Brokers(Protocol):
     def start(self) -> str:
         """Return the address for the judges."""
 
-    def for_workers(self) -> str: ...
+    def for_slot(self, name: str) -> str:
+        """Return the address for the workers of one slot."""
+
     def disturb(self) -> None:
         """Begin with faults of its own."""
 
@@ -85,7 +87,7 @@ class One(Brokers):
         return self.kafka.start()
 
     @override
-    def for_workers(self) -> str:
+    def for_slot(self, name: str) -> str:
         return self.kafka.bootstrap_servers
 
     @override
@@ -108,14 +110,17 @@ class One(Brokers):
 class Proxied(One):
     """One broker that workers reach through a proxy alone."""
 
+    kinds = TROUBLES
+    lasts = LASTS_S
+
     def __init__(self, seed: str) -> None:
         super().__init__(seed)
         self._front, behind = free_ports(2)
         self.kafka = LocalKafka(more=_PROXIED.format(front=self._front, behind=behind))
-        self._proxy = Proxy(self._front, behind, seed)
+        self._proxy = Proxy(self._front, behind, seed, self.kinds, self.lasts)
 
     @override
-    def for_workers(self) -> str:
+    def for_slot(self, name: str) -> str:
         return f"127.0.0.1:{self._front}"
 
     @override
@@ -126,6 +131,13 @@ class Proxied(One):
     def calm(self) -> None:
         self._proxy.calm()
         self.faults = Counter(self._proxy.troubles)
+
+
+class Silent(Proxied):
+    """One broker that says nothing for longer than a phase may last, and serves, in turn."""
+
+    kinds = ("none", "hold")
+    lasts = (55.0,)  # > WATCHDOG_MS
 
 
 class Three(threading.Thread, Brokers):
@@ -155,10 +167,10 @@ class Three(threading.Thread, Brokers):
             self._serve(node)
         for node in (1, 2, 3):
             self._await(node)
-        return self.for_workers()
+        return self.for_slot("")
 
     @override
-    def for_workers(self) -> str:
+    def for_slot(self, name: str) -> str:
         return ",".join(f"127.0.0.1:{port}" for port in self._ports[:3])
 
     def _format(self, node: int, cluster: str) -> None:
@@ -166,7 +178,7 @@ class Three(threading.Thread, Brokers):
         lines = PROPERTIES.replace(
             "controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n", ""
         )
-        text = (lines + _THREE).format(
+        text = (lines + _THREE + self._more(node)).format(
             port=self._ports[node - 1],
             controller=self._ports[node + 2],
             logs=self._folder / f"data-{node}",
@@ -179,6 +191,9 @@ class Three(threading.Thread, Brokers):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LocalKafkaError(f"formatting storage failed:\n{done.stdout}{done.stderr}")
+
+    def _more(self, _node: int) -> str:
+        return ""
 
     def _properties(self, node: int) -> Path:
         return self._folder / f"server-{node}.properties"
@@ -196,11 +211,13 @@ class Three(threading.Thread, Brokers):
 
     def _await(self, node: int) -> None:
         log = self._folder / f"broker-{node}.log"
-        until = time.monotonic() + 3 * START_TIMEOUT_S
-        while READY not in log.read_text(errors="replace"):
-            if self._processes[node].poll() is not None or time.monotonic() > until:
-                raise LocalKafkaError(f"broker {node} does not serve:\n{log.read_text()[-2000:]}")
-            time.sleep(0.1)
+
+        def serves() -> bool:
+            text = log.read_text(errors="replace")
+            assert self._processes[node].poll() is None, f"broker {node} ended:\n{text[-2000:]}"
+            return READY in text
+
+        wait_for(serves, f"broker {node} serves", 3 * START_TIMEOUT_S, 0.1)
 
     @override
     def disturb(self) -> None:
@@ -258,3 +275,45 @@ class Three(threading.Thread, Brokers):
             process.kill()
             process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Parted(Three):
+    """Three brokers without a fault; one slot reaches each through a proxy with its own troubles.
+
+    So that slot loses the group's or the transactions' coordinator, or leaders of partitions, and
+    not the others; its neighbours lose nothing.
+    """
+
+    SLOT = "c"
+
+    def __init__(self, seed: str) -> None:
+        super().__init__(seed)
+        ports = free_ports(6)
+        self._fronts, self._behind = ports[:3], ports[3:]
+        self._proxies = [
+            Proxy(front, behind, f"{seed} {node}")
+            for node, (front, behind) in enumerate(zip(self._fronts, self._behind, strict=True))
+        ]
+
+    @override
+    def for_slot(self, name: str) -> str:
+        if name != self.SLOT:
+            return super().for_slot(name)
+        return ",".join(f"127.0.0.1:{port}" for port in self._fronts)
+
+    @override
+    def _more(self, node: int) -> str:
+        return _PROXIED.format(front=self._fronts[node - 1], behind=self._behind[node - 1]).format(
+            port=self._ports[node - 1], controller=self._ports[node + 2]
+        )
+
+    @override
+    def disturb(self) -> None:
+        for proxy in self._proxies:
+            proxy.serve()
+
+    @override
+    def calm(self) -> None:
+        for proxy in self._proxies:
+            proxy.calm()
+            self.faults.update(proxy.troubles)

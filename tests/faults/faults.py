@@ -9,10 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from tests.faults.takeover import Return, returned
 from tests.support.deployment import Deployment, WorkerProcess, tail
 
 Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin", "serve"]
@@ -26,13 +26,15 @@ POINTS: tuple[tuple[str, int], ...] = (
 )  # fmt: skip
 BATCHES = (50, 300, 2_000, 100_000)
 JOIN_S = 60.0  # brokers that are gone, and a session that ends first
-# After its first partitions: a point not reached by then is given up, SIGKILL wherever it stands.
-UNREACHED_S = 8.0
+# A point not reached so long after the first partition is decided on, or twice as long after the
+# assignment, is given up: SIGKILL wherever the process stands.
+UNREACHED_S = 4.0
 AWAY_S = 25.0  # longer than a session and an abort: another slot must have taken over
-STOPS_S = (1.0, 12.0)  # below and above the session timeout of 6.5 s
+LASTS_S = 3_600.0  # longer than any run
+STOPS_S = (1.0, 12.0)  # below and above the session timeout, whichever the scenario has
 ENDED = frozenset({-signal.SIGKILL, 70, 71})  # what heals by a restart; anything else is wrong
 ZOMBIE_S = 15.0  # a fenced process ends with its next write; without work it may never write
-STEP_S = 0.02
+STEP_S = 0.05
 
 
 class Fault(NamedTuple):
@@ -63,6 +65,22 @@ def pauses(seed: str) -> Iterator[Fault]:
         for kind in kinds:
             point, most = chosen.choice(POINTS)
             yield _fault(kind, point, most, chosen)
+
+
+def stands(_seed: str) -> Iterator[Fault]:
+    """Yield one service that lasts until the run has its ends."""
+    while True:
+        yield Fault("serve", "", 1, LASTS_S, BATCHES[-1])
+
+
+def leaves(seed: str) -> Iterator[Fault]:
+    """Yield kills after which the slot stays away: at points with and without a transaction."""
+    chosen = random.Random(seed)
+    while True:
+        points = list(POINTS[3:])
+        chosen.shuffle(points)
+        for point, most in points:
+            yield _fault("away", point, most, chosen)
 
 
 def stays(seed: str) -> Iterator[Fault]:
@@ -107,7 +125,8 @@ class Tally:
     stages: Counter[str] = field(default_factory=Counter)  # whose thread was at the failpoint
     starts: int = 0
     wrong: list[str] = field(default_factory=list)
-    same_slot_s: list[float] = field(default_factory=list)  # end of a process to its next restore
+    returns: list[Return] = field(default_factory=list)  # into the same slot
+    absences: list[tuple[float, float]] = field(default_factory=list)  # wall seconds, from and to
     restores: list[tuple[str, float]] = field(default_factory=list)  # warm or cold, seconds
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,6 +141,7 @@ class Slot(threading.Thread):
         faults: Iterator[Fault],
         tally: Tally,
         start: Callable[[int], dict[str, Any]],
+        servers: str,
         heals: frozenset[int],
     ) -> None:
         super().__init__(name=f"slot-{name}", daemon=True)
@@ -132,6 +152,7 @@ class Slot(threading.Thread):
         self._faults = faults
         self._tally = tally
         self._how = start
+        self._servers = servers
         self._right = ENDED | heals
         self._ended: float | None = None  # when the slot's last process ended, wall seconds
 
@@ -149,15 +170,21 @@ class Slot(threading.Thread):
             self._kill(worker, "anywhere")
         elif fault.kind in ("kill", "away"):
             worker = self._start(fault, f"{fault.point}:{fault.times}")
-            if self._joined(worker):
-                self._sleep_or_end(worker, UNREACHED_S)
+            self._reach(worker)
             self._kill(worker, "anywhere")
             if fault.kind == "away":
-                self.done.wait(AWAY_S)
+                self._stay_away()
         elif fault.kind == "serve":
             self._serve(fault)
         else:
             self._halt(fault)
+
+    def _stay_away(self) -> None:
+        ended = time.time()
+        self.done.wait(AWAY_S)
+        self._ended = None  # what follows is no return at once
+        with self._tally.lock:
+            self._tally.absences.append((ended, time.time()))
 
     def _start(self, fault: Fault | None, failpoint: str | None) -> WorkerProcess:
         batch = 100_000 if fault is None else fault.batch
@@ -167,7 +194,8 @@ class Slot(threading.Thread):
             name = self.slot
             if fault is not None and fault.fresh:
                 name = f"{name}{self._tally.starts}"
-            how = {"forked": forked, **self._how(self._tally.starts)}
+            how = {"bootstrap_servers": self._servers, "forked": forked}
+            how |= self._how(self._tally.starts)
             worker = self._deployment.start(
                 name, failpoint=failpoint, max_poll_records=batch, **how
             )
@@ -198,6 +226,17 @@ class Slot(threading.Thread):
                 break
             self._sleep_or_end(worker, 0.2)
         return worker.saw("partitions_assigned")
+
+    def _reach(self, worker: WorkerProcess) -> None:
+        """Wait until a process ends or stops itself, or has had partitions for long enough."""
+        until = time.monotonic() + JOIN_S
+        phases = [("partition_restored", UNREACHED_S), ("partitions_assigned", 2 * UNREACHED_S)]
+        while worker.process.poll() is None and not _is_stopped(worker):
+            if phases and worker.saw(phases[-1][0]):
+                until = time.monotonic() + phases.pop()[1]
+            if time.monotonic() > until or self.done.is_set():
+                return
+            time.sleep(STEP_S)
 
     def _sleep_or_end(self, worker: WorkerProcess, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -238,21 +277,16 @@ class Slot(threading.Thread):
         restored = [each for each in worker.events if each["event"] == "partition_restored"]
         for each in restored:
             self._tally.restores.append((each["mode"], each["seconds"]))
-        if restored and ended is not None:
-            first = datetime.fromisoformat(restored[0]["time"]).timestamp()
-            self._tally.same_slot_s.append(first - ended)
+        parts = None if ended is None else returned(worker.events, ended)
+        if parts is not None:
+            self._tally.returns.append(parts)
 
     def _halt(self, fault: Fault) -> None:
         """Let a process stop itself, and resume it after its slot, or its session, has gone on."""
         worker = self._start(fault, f"{fault.point}:{fault.times}:STOP")
-        end = time.monotonic() + UNREACHED_S
-        while not _is_stopped(worker) and worker.process.poll() is None:
-            if time.monotonic() > end or self.done.is_set():
-                self._kill(worker, "anywhere")
-                return
-            time.sleep(STEP_S)
-        if worker.process.poll() is not None:
-            self._note_end(worker, "anywhere")
+        self._reach(worker)
+        if not _is_stopped(worker):
+            self._kill(worker, "anywhere")
             return
         point = self._note_point(worker)
         with self._tally.lock:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 CHUNK = 65_536
+# How long a trouble lasts: the longest is beyond request, session and transaction timeouts.
+LASTS_S: tuple[float, ...] = (1.0, 2.0, 4.0, 9.0, 18.0)
 TROUBLES = ("cut", "cut one", "slow", "sliced", "hold", "one way", "none")
 
 
@@ -18,13 +20,18 @@ class Proxy(threading.Thread):
     """Forward one loopback port to another, with one trouble after the other, from a seed."""
 
     def __init__(
-        self, port: int, upstream: int, seed: str, kinds: Sequence[str] = TROUBLES
+        self,
+        port: int,
+        upstream: int,
+        seed: str,
+        kinds: Sequence[str] = TROUBLES,
+        lasts: Sequence[float] = LASTS_S,
     ) -> None:
         super().__init__(name="proxy", daemon=True)
         self.troubles: dict[str, int] = dict.fromkeys(kinds, 0)
         self._port, self._upstream = port, upstream
         self._chosen = random.Random(seed)
-        self._kinds = kinds
+        self._kinds, self._lasts = kinds, lasts
         self._trouble = "none"
         self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self._loop = asyncio.new_event_loop()
@@ -55,8 +62,7 @@ class Proxy(threading.Thread):
                 if self._trouble.startswith("cut"):
                     self._cut()
                 with contextlib.suppress(TimeoutError):
-                    # The longest hold is beyond request, session and transaction timeouts.
-                    await asyncio.wait_for(self._end.wait(), self._chosen.choice((1, 2, 4, 9, 18)))
+                    await asyncio.wait_for(self._end.wait(), self._chosen.choice(self._lasts))
             self._trouble = "none"
             await server.serve_forever()
 

@@ -10,7 +10,7 @@ import shutil
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,20 +21,25 @@ from kafka import KafkaConsumer, TopicPartition
 from tests.faults import oracle, stream
 from tests.faults.brokers import Brokers
 from tests.faults.faults import Slot, Tally
+from tests.faults.feed import Feed
 from tests.faults.reader import Reader
 from tests.faults.record import shown
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.segments import Outcomes, outcomes
 from tests.faults.state_log import follow
+from tests.faults.takeover import Return, Takeover, taken_over
 from tests.support.deployment import ROOT, Deployment, wait_for
 from worker.settings import STAGE_NAMES
+from worker.transport.kafka.loader import Loader
 from worker.transport.kafka.topics import WRITES
 
 BUNDLE = ROOT / "deploy" / "example" / "bundle"
 INPUTS = {"screen": "posts", "correlate": "sightings", "enforce": "signals"}
-CHUNKS = 60  # the stream is loaded in parts, so that every fault finds work
+PARTITIONS = 6  # of each topic: more than there are slots, so that each has some
 DRAIN_S = 300.0  # generous: a bound for hangs after the faults
 LIMIT_S = 1_500.0  # the same for the faults themselves
+LOAD_S = 0.1  # between two loads of posts
+TOLD = 20  # lines about its progress that a run tells
 
 
 @dataclass
@@ -50,6 +55,8 @@ class Report:
     hidden: int = 0  # records of aborted transactions, which no reader saw
     claims: int = 0
     deltas: int = 0
+    compacted: int = 0  # records of state that the reader saw and the cleaner took away
+    takeovers: list[Takeover] = field(default_factory=list)
     brokers: Counter[str] = field(default_factory=Counter)  # faults of theirs
     drain_s: float = 0.0
     seconds: float = 0.0
@@ -64,9 +71,10 @@ class Report:
         """Count the processes that died, were fenced, or stopped when asked."""
         return self.kills + self.tally.exits.total()
 
-    def done(self, wanted: float) -> bool:
-        """Tell whether enough processes ended; by kills, where the scenario has them."""
-        return (self.kills if SCENARIOS[self.scenario].kills else self.ended) >= wanted
+    @property
+    def counted(self) -> int:
+        """Count the ends that the run is as long as: kills, where the scenario has them."""
+        return self.kills if SCENARIOS[self.scenario].kills else self.ended
 
     def document(self) -> dict[str, Any]:
         """Give what the record keeps."""
@@ -82,6 +90,13 @@ class Report:
             "transactions": self.committed,
             "aborted": self.aborted,
             "brokers": dict(sorted(self.brokers.items())),
+            "compacted": self.compacted,
+            "seconds": {
+                "run": round(self.seconds),
+                "drain": round(self.drain_s, 1),
+                "returns": _worst(tally.returns),
+                "takeovers": _worst(self.takeovers),
+            },
             "violations": len(self.violations),
         }
 
@@ -98,7 +113,8 @@ class Report:
             f"kills by failpoint: {shown(tally.kills)}",
             f"stops by failpoint: {shown(tally.stops)}; idle zombies {tally.idle.total()}; "
             f"other ends: {exits or 'none'}",
-            f"same slot, end to first partition restored: {_times(tally.same_slot_s)}",
+            *_parts("back in the same slot", tally.returns),
+            *_parts("taken over by another slot", self.takeovers),
         ]
         if self.brokers:
             lines.append(f"faults of brokers: {shown(self.brokers)}")
@@ -124,17 +140,16 @@ def run(
     chosen = SCENARIOS[scenario]
     brokers = chosen.brokers(f"{seed} brokers")
     try:
-        deployment = Deployment(brokers.start(), folder, BUNDLE)
-        deployment.kafka = {"durability": brokers.durability}
-        deployment.for_workers = {"bootstrap_servers": brokers.for_workers()}
+        deployment = Deployment(brokers.start(), folder, BUNDLE, PARTITIONS)
+        deployment.kafka = {"durability": brokers.durability, **chosen.kafka}
         deployment.create()
+        deployment.alter(chosen.state_topics, [f"state.{stage}" for stage in STAGE_NAMES])
         names = {role for stage in STAGE_NAMES for role in WRITES[stage]}
         topics = sorted(deployment.settings().topic(role) for role in names)
         reader = Reader(deployment.servers, topics)
         reader.start()
         try:
             _fault(chosen, brokers, deployment, report, posts, wanted, tell)
-            brokers.calm()
             report.brokers = brokers.faults
             if not report.tally.wrong:
                 _drain(deployment, report)
@@ -147,6 +162,8 @@ def run(
         report.violations += report.tally.wrong
     finally:
         brokers.stop()
+    if chosen.must_end is not None and not report.tally.exits[chosen.must_end]:
+        report.violations.append(f"no worker ended with {chosen.must_end}, so nothing was tried")
     report.seconds = time.monotonic() - began
     return report
 
@@ -170,35 +187,49 @@ def _fault(
             plan(f"{report.seed} {name}"),
             report.tally,
             partial(scenario.start, bundle),
+            brokers.for_slot(name),
             scenario.heals,
         )
         for name, plan in scenario.plans.items()
     ]
-    lines = list(stream.posts(report.seed, posts))
-    size = -(-posts // CHUNKS)
-    until = time.monotonic() + LIMIT_S
-    for number, first in enumerate(range(0, posts, size)):
-        part = deployment.folder / f"posts-{number}.ndjson"
-        part.write_bytes(b"\n".join(lines[first : first + size]) + b"\n")
+    loader = Loader(deployment.settings())
+    feed = Feed(loader, stream.posts(report.seed, posts), posts, wanted)
+    told = 0
+
+    def over() -> bool:
+        nonlocal told
         with brokers.quiet:
-            report.posts += deployment.load(part).posts
-        part.unlink()
-        tell(f"{report.posts} posts loaded, {report.kills} kills")
-        if report.tally.wrong:
-            break
-        if number == 0:
-            for slot in slots:
-                slot.start()
-            brokers.disturb()
-        due = wanted * (number + 1) / CHUNKS
-        while not report.done(due) and not report.tally.wrong and time.monotonic() < until:
-            time.sleep(0.1)
-    for slot in slots:
-        slot.done.set()
+            feed.load(report.counted)
+        if feed.loaded * TOLD // posts > told or report.counted * TOLD // wanted > told:
+            told += 1
+            tell(f"{feed.loaded} posts loaded, {report.counted} processes ended")
+        return report.counted >= wanted or bool(report.tally.wrong)
+
+    try:
+        over()
+        for slot in slots:
+            slot.start()
+        brokers.disturb()
+        wait_for(over, f"{wanted} processes end", LIMIT_S, LOAD_S)
+    except AssertionError as error:
+        report.violations.append(f"{error}; {report.counted} did")
+    finally:
+        for slot in slots:
+            slot.done.set()
     for slot in slots:
         slot.join()
-    if time.monotonic() > until:
-        report.violations.append(f"only {report.ended} processes ended within {LIMIT_S:.0f} s")
+    brokers.calm()
+    if scenario.stands:
+        report.takeovers = [
+            each
+            for worker in slots[0].workers
+            for ended, until in report.tally.absences
+            for each in taken_over(worker.events, ended, until)
+        ]
+    if not report.tally.wrong:
+        feed.load_rest()
+    loader.close()
+    report.posts = feed.written
 
 
 def _drain(deployment: Deployment, report: Report) -> None:
@@ -302,11 +333,15 @@ def _judge_segments(
             lost = sorted(found.committed - seen)
             wrong.append(f"I6: {where}: {len(lost)} committed records unread: {lost[:3]}")
         compacted = ".state." in name  # what the reader saw before may be gone from the log
-        if seen - found.committed and not compacted:
+        if compacted:
+            report.compacted += len(seen - found.committed)
+        elif seen - found.committed:
             wrong.append(
                 f"I7: {where}: read, but never committed: {sorted(seen - found.committed)[:3]}"
             )
     report.aborted = len(aborts)
+    if SCENARIOS[report.scenario].state_topics and not report.compacted:
+        wrong.append("nothing was compacted, so nothing was tried")
     return wrong
 
 
@@ -321,6 +356,25 @@ def _whole(data: list[Path]) -> list[Path]:
         for each in folders
     }
     return [max(folders, key=lambda each: size[each]) for _, folders in sorted(held.items())]
+
+
+def _parts(what: str, found: Sequence[Return] | Sequence[Takeover]) -> list[str]:
+    if not found:
+        return []
+    named = zip(found[0]._fields, zip(*found, strict=True), strict=True)
+    return [f"{what}, {part}: {_times(list(seconds))}" for part, seconds in named]
+
+
+def _worst(found: Sequence[Return] | Sequence[Takeover]) -> dict[str, list[float]]:
+    """Give median and maximum of each part, and of how many."""
+    if not found:
+        return {}
+    named = zip(found[0]._fields, zip(*found, strict=True), strict=True)
+    parts = {
+        part: [round(statistics.median(seconds), 2), round(max(seconds), 2)]
+        for part, seconds in named
+    }
+    return {"count": [len(found)], **parts}
 
 
 def _times(seconds: list[float]) -> str:

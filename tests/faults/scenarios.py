@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.faults.brokers import Brokers, One, Proxied, Three
-from tests.faults.faults import Fault, kills, pauses, stays, steps, storms
+from tests.faults.brokers import Brokers, One, Parted, Proxied, Silent, Three
+from tests.faults.faults import Fault, kills, leaves, pauses, stands, stays, steps, storms
 
 Plan: TypeAlias = Callable[[str], Iterator[Fault]]
 # Gives what one start of a worker is told beyond its fault, from a folder and a number.
@@ -50,10 +50,29 @@ class Scenario:
     plans: Mapping[str, Plan] = field(default_factory=lambda: dict(USUAL))
     start: Start = _plain
     kills: bool = True  # whether it has any
+    stands: bool = False  # the first slot lives on, and its takeovers are measured
+    kafka: Mapping[str, Any] = field(default_factory=lambda: dict(PRODUCTION))  # of every worker
+    state_topics: Mapping[str, str] = field(default_factory=dict)  # their settings
+    must_end: int | None = None  # an exit code that must have come up, or nothing was tried
     heals: frozenset[int] = frozenset()  # exit codes that are right beside those of every run
 
 
-USUAL: Mapping[str, Plan] = {"a": kills, "b": kills, "c": pauses}
+# Everything that the cleaner may take is taken within seconds, markers too. A segment becomes its
+# prey when its records are older than any transaction that could hide them from the reader: that
+# one must see each record before it is gone (> 15 s timeout + 1 s search).
+COMPACTED: Mapping[str, str] = {
+    "segment.ms": "1000",
+    "segment.bytes": "1048576",
+    "min.cleanable.dirty.ratio": "0.01",
+    "min.compaction.lag.ms": "20000",
+    "max.compaction.lag.ms": "21000",
+    "delete.retention.ms": "1000",
+}
+
+# A slot that is started again at once comes back within its session, without a rebalance.
+PRODUCTION: Mapping[str, Any] = {"session_timeout_ms": 10_000, "heartbeat_interval_ms": 3_000}
+
+USUAL: Mapping[str, Plan] = {"a": kills, "b": kills, "c": pauses, "d": kills}
 
 SCENARIOS: Mapping[str, Scenario] = {
     "usual": Scenario("kills and stops at every failpoint, twins, takeovers"),
@@ -65,15 +84,36 @@ SCENARIOS: Mapping[str, Scenario] = {
     "storm": Scenario(
         "slots join and leave every few seconds, and die while they give partitions back",
         plans={"a": stays, "b": storms, "c": storms, "d": storms},
+        kafka={},  # sessions end early, so that what a dead newcomer held comes back soon
     ),
     "rolling": Scenario(
         "slots are stopped and started one by one, cleanly",
         plans={"a": steps, "b": steps, "c": steps},
         kills=False,
     ),
+    "takeovers": Scenario(
+        "one slot lives on, another dies and stays away; the times of a production",
+        plans={"a": stands, "b": leaves},
+        stands=True,
+    ),
+    "compaction": Scenario(
+        "state topics are compacted within seconds, while they are restored from",
+        state_topics=COMPACTED,
+    ),
     "proxy": Scenario(
         "workers behind a proxy that delays, slices, holds and cuts",
         brokers=Proxied,
+        heals=frozenset({LOST}),
+    ),
+    "silence": Scenario(
+        "a broker that takes everything and answers nothing, for longer than a phase may last",
+        brokers=Silent,
+        heals=frozenset({LOST}),
+        must_end=71,
+    ),
+    "parted": Scenario(
+        "three brokers; one slot is cut off from some of them, and from others not",
+        brokers=Parted,
         heals=frozenset({LOST}),
     ),
     "brokers": Scenario(

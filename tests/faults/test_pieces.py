@@ -5,21 +5,29 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
 import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deploy.local.broker import free_ports
-from tests.faults.faults import POINTS, kills, pauses, steps, storms
+from fastpath.records import BatchView
+from tests.faults import record
+from tests.faults.faults import POINTS, kills, leaves, pauses, stands, steps, storms
+from tests.faults.feed import AHEAD, LEAST, MOST, Feed
 from tests.faults.proxy import TROUBLES, Proxy
 from tests.faults.scenarios import SCENARIOS
+from tests.faults.takeover import Return, Takeover, returned, taken_over
 from tests.support.deployment import ROOT
 from tests.support.forks import ForkedWorker
 from worker.policy.bundle import load_bundle
+from worker.transport.kafka.loader import Loaded
 
 BUNDLE = ROOT / "deploy" / "example" / "bundle"
 
@@ -37,6 +45,8 @@ def test_the_plans_hold_what_they_are_named_for() -> None:
     assert "in_revoke" in {fault.point for fault in stormy}
     assert any(fault.fresh for fault in stormy)
     assert {fault.kind for fault in itertools.islice(steps("1 a"), 5)} == {"serve"}
+    assert {fault.kind for fault in itertools.islice(stands("1 a"), 2)} == {"serve"}
+    assert {fault.kind for fault in itertools.islice(leaves("1 b"), 20)} == {"away"}
 
 
 def test_another_bundle_has_another_digest_and_the_same_rules(tmp_path: Path) -> None:
@@ -58,6 +68,69 @@ def test_a_fork_is_a_process_of_its_own_and_tells_how_it_ended(tmp_path: Path) -
     killed.kill()
     assert killed.wait(60) in (-signal.SIGKILL, 1)  # it may have been faster
     assert killed.poll() == killed.returncode is not None
+
+
+EVENTS: list[dict[str, object]] = [
+    {"event": "partitions_revoked", "stage": "screen", "time": "2026-01-01T00:00:05Z"},
+    {"event": "partitions_revoked", "stage": "screen", "time": "2026-01-01T00:00:20Z"},
+    {
+        "event": "partitions_assigned", "stage": "screen", "time": "2026-01-01T00:00:21Z",
+        "seconds": 1.0,
+    },
+    {
+        "event": "partition_restored", "stage": "screen", "time": "2026-01-01T00:00:22Z",
+        "mode": "warm", "seconds": 1.0, "waited": 0.0,
+    },
+    {
+        "event": "partition_restored", "stage": "screen", "time": "2026-01-01T00:00:27Z",
+        "mode": "cold", "seconds": 6.0, "waited": 4.5,
+    },
+    {
+        "event": "partition_restored", "stage": "screen", "time": "2026-01-01T00:00:59Z",
+        "mode": "cold", "seconds": 6.0, "waited": 4.5,
+    },
+]  # fmt: skip
+
+
+def test_a_takeover_is_split_into_its_parts() -> None:
+    ended = datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC).timestamp()
+    assert taken_over(EVENTS, ended, ended + 30) == [Takeover(10.0, 1.0, 4.5, 14.5, 1.5, 17.0)]
+    assert returned(EVENTS, ended) == Return(11.0, 1.0)
+    assert returned(EVENTS[:2], ended) is None
+
+
+def test_the_documentation_says_which_scenarios_have_passed() -> None:
+    text = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"has been seen to pass: (.*?)\. ", text)
+    passed = {run.get("scenario", "usual") for run in record.read() if not run["violations"]}
+    assert set(re.findall(r"`([a-z-]+)`", told)) == passed
+
+
+class FakeLoader:
+    """Take what a feed loads."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def load(self, views: Iterable[BatchView]) -> Loaded:
+        self.sizes += map(len, views)
+        return Loaded(self.sizes[-1])
+
+
+def test_a_feed_goes_as_fast_as_processes_end_and_loads_every_line() -> None:
+    loader = FakeLoader()
+    feed = Feed(loader, iter([b"{}"] * 10_000), posts=10_000, wanted=7)  # type: ignore[arg-type]
+    feed.load(0)
+    feed.load(0)
+    assert loader.sizes == [MOST, 10_000 * AHEAD // (7 + AHEAD) - MOST]
+    feed.load(0)
+    assert loader.sizes[-1] == LEAST, "nothing is due, and nobody shall be without work"
+    for _ in range(10):
+        feed.load(7 - 1)
+    assert not feed.empty, "the last end finds work as well"
+    feed.load_rest()
+    assert feed.empty
+    assert feed.written == sum(loader.sizes) == 10_000
 
 
 class Echo(threading.Thread):

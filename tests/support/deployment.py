@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.support.forks import ForkedWorker, Process
 from worker import runtime
@@ -68,7 +69,7 @@ class WorkerProcess:
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
     def saw(self, event: str) -> bool:
-        return any(each["event"] == event for each in self.events)
+        return self.told(f'"event": "{event}"')
 
     def told(self, text: str) -> bool:
         return text in self.log.read_text(errors="replace")
@@ -96,7 +97,6 @@ class Deployment:
     name: str = field(default_factory=lambda: f"t{uuid4().hex[:12]}")
     options: dict[str, Any] = field(default_factory=dict)
     kafka: dict[str, Any] = field(default_factory=dict)
-    for_workers: dict[str, Any] = field(default_factory=dict)  # of `kafka`, another way to it
     workers: list[WorkerProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -138,6 +138,15 @@ class Deployment:
     def create(self) -> None:
         runtime.create_topics(self.settings())
 
+    def alter(self, values: Mapping[str, str], roles: Sequence[str]) -> None:
+        """Give topics other settings than Weir would."""
+        if not values:
+            return
+        names = [self.settings().topic(role) for role in roles]
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.servers)) as admin:
+            kind = ConfigResourceType.TOPIC
+            admin.alter_configs([ConfigResource(kind, name, dict(values)) for name in names])
+
     def load(self, posts: Path) -> Any:
         return runtime.load_posts(self.settings(), str(posts))
 
@@ -163,7 +172,7 @@ class Deployment:
         """
         number = len(self.workers)
         config = self.folder / f"weir-{slot}-{number}.yaml"  # JSON is YAML
-        document = self.document(**{**self.for_workers, **kafka})
+        document = self.document(**kafka)
         document |= {"slot": slot} if bundle is None else {"slot": slot, "bundle": str(bundle)}
         config.write_text(json.dumps(document))
         stage = "all" if tuple(stages) == STAGE_NAMES else stages[0]

@@ -7,6 +7,7 @@ process of its own all the same: it connects, fails and dies like any other.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import multiprocessing
 import os
@@ -22,7 +23,9 @@ from typing_extensions import override
 
 _SERVER = multiprocessing.get_context("forkserver")
 # With what a child would import anew: its parent's main module, and pytest where that is the main.
-_SERVER.set_forkserver_preload(["tests.support.failing_worker", "tests.faults.run", "pytest"])
+_SERVER.set_forkserver_preload(
+    ["tests.support.failing_worker", "tests.support.warm_client", "tests.faults.run", "pytest"]
+)
 # A start looks at every child that may have ended, and an end can be read once alone: by two
 # threads at once, one of them takes it for 255.
 _LOCK = threading.Lock()
@@ -78,8 +81,9 @@ class ForkedWorker(Process):
 
     @override
     def send_signal(self, sig: int, /) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, sig)
+        with contextlib.suppress(ProcessLookupError):  # ended, and nobody has told us yet
+            if self.poll() is None:
+                os.kill(self.pid, sig)
 
     @override
     def kill(self) -> None:

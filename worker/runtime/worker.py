@@ -37,8 +37,10 @@ from worker.runtime.engines import (
 from worker.runtime.reload import Reloader
 from worker.runtime.stages import VERSION, act_after, keep_built, read_bundle
 from worker.settings import WATCHDOG_MS, Settings, StageName, Start
-from worker.transport.kafka.topics import Topics
+from worker.transport.kafka.topics import Finding, Topics
 
+# After a broker went away while topics were checked: what the others need to elect its successors.
+LOOK_AGAIN_S = 1.0  # < kafka.unavailable_after_ms
 # A stop for a person: restarting without one would loop for ever, so the process waits.
 _FOR_A_PERSON = (FailStop, ConfigError, PolicyError)
 
@@ -92,9 +94,8 @@ class Worker:
         self.settings.deployment_key()
         if "enforce" in names:
             act_after(self.settings)
-        with Topics(self.settings) as topics:
-            for finding in topics.refuse(names):
-                self.runs[0].log.warning("worker_started", message=str(finding))
+        for finding in self._check_topics(names):
+            self.runs[0].log.warning("worker_started", message=str(finding))
         if self.settings.kafka.durability == "single_node":
             self.runs[0].log.warning(
                 "not_durable", durability="single_node", message="NOT DURABLE: one copy of all data"
@@ -105,6 +106,17 @@ class Worker:
             )
             run.thread.start()
         self.reloader.start(bundle.digest)
+
+    def _check_topics(self, names: Sequence[StageName]) -> list[Finding]:
+        """Look until no broker goes away meanwhile: one that is lost is no reason not to start."""
+        until = time.monotonic() + self.settings.kafka.unavailable_after_ms / 1000
+        while True:
+            try:
+                with Topics(self.settings) as topics:
+                    return topics.refuse(names)
+            except BrokerUnavailable:
+                if time.monotonic() >= until or self.stop.wait(LOOK_AGAIN_S):
+                    raise
 
     def _drive(self, run: StageRun, bundle: Bundle) -> None:
         try:
