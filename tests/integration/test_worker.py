@@ -15,7 +15,10 @@ from tests.integration.conftest import EXAMPLE, sample
 from tests.support.deployment import Deployment, Read, wait_for
 from tests.support.equalities import action_ids, post_rules_alone, scan_into
 from worker import runtime
+from worker.domain.errors import StateMismatch
 from worker.settings import parse_time
+from worker.transport.kafka.state import KafkaStateReader
+from worker.transport.protocols import Partition
 
 pytestmark = pytest.mark.broker
 
@@ -204,4 +207,22 @@ def test_added_partitions_are_refused(deploy: Deploy, tmp_path: Path) -> None:
     deployment.workers.clear()
     second = deployment.start("a")
     assert second.process.wait(60) == 73
-    assert second.told("was written for 1 partitions of the input topic, now there are 2")
+    # The slot comes back with its old assignment, or the group has dealt the new partition out.
+    assert second.told("was written for 1 partitions of the input topic, now there are 2") or (
+        second.told("state.screen has no partition 1, its input has")
+    )
+
+
+def test_a_state_partition_that_is_missing_is_no_broker_that_does_not_answer(
+    deploy: Deploy,
+) -> None:
+    deployment = deploy(partitions=1)
+    topic = deployment.settings().topic("state.screen")
+    reader = KafkaStateReader(deployment.settings(), "screen")
+    held, missing = Partition(topic, 0), Partition(topic, 1)
+    try:
+        wait_for(lambda: bool(reader.read({held: None}, 10.0, 1 << 20).drained), "one is read")
+        with pytest.raises(StateMismatch, match=r"has no partition 1"):
+            reader.read({held: None, missing: None}, 10.0, 1 << 20)
+    finally:
+        reader.close(1.0)

@@ -180,7 +180,7 @@ class StateReader(Protocol):
         Brokers that do not answer give an empty piece.
 
         Raises:
-            StateMismatch: a position lies outside the log.
+            StateMismatch: a position lies outside the log, or a partition is not there.
         """
 
     def close(self, timeout_s: float) -> None:

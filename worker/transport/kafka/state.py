@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -63,6 +63,9 @@ class KafkaStateReader:
             ends = self._place(positions)
         except client_errors.KafkaError:
             return StatePiece()
+        except KeyError:  # the client leaves a partition out that it finds nowhere
+            self._refuse_missing(positions)
+            return StatePiece()
         found: dict[Partition, list[StateRecord]] = {partition: [] for partition in positions}
         size = 0
         while not all(self._at(p) >= end for p, end in ends.items()) and size < budget_bytes:
@@ -95,6 +98,17 @@ class KafkaStateReader:
                 self._consumer.seek(tp, start)
         found = self._consumer.end_offsets(tps, self._ask_ms)
         return {Partition(*tp): end for tp, end in found.items()}
+
+    def _refuse_missing(self, positions: Iterable[Partition]) -> None:
+        """Tell a partition that is not there from brokers that do not know it yet."""
+        for topic, number in positions:
+            there = self._consumer.partitions_for_topic(topic)
+            if there and number not in there:
+                raise StateMismatch(
+                    f"{topic} has no partition {number}, its input has: partitions were added, and "
+                    "keys have moved away from their state. Move it with `weir state export` and "
+                    "`weir state import`"
+                )
 
     def _poll(self, left_s: float) -> Mapping[Any, list[Any]]:
         try:
