@@ -3,6 +3,20 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from fastpath.arena cimport Arena, Bump
+from fastpath.text cimport Lane
+
+
+cdef enum:
+    KIND_DOMAIN = 0
+    KIND_URL = 1
+    KIND_PHRASE = 2  # exempt phrases of a screen, no list
+    KIND_LAST = 3  # last labels of the domains that are looked for without a scheme
+    KIND_COUNT = 4
+
+    NAME_NO_MEMORY = -1
+    NAME_NONE = 0
+    NAME_FOUND = 1
+    NAME_TOO_MANY = 2  # more than MAX_NAMES places
 
 
 cdef struct Sip128:
@@ -15,16 +29,24 @@ cdef struct SipKey:
     uint64_t k1
 
 
-cdef struct UrlView:
-    const uint8_t* canonical  # in the arena, or the trimmed original
-    uint32_t size
-    const uint8_t* host  # inside or beside canonical; size 0 where there is none
-    uint32_t host_size
-
-
 cdef struct TextSpan:
     const uint8_t* data
     size_t size
+
+
+cdef struct UrlView:
+    const uint8_t* canonical  # in the arena, or the trimmed original
+    uint32_t size
+    uint32_t page_size  # of canonical, up to its query; 0 where there is no host
+    const uint8_t* host  # inside or beside canonical; size 0 where there is none
+    uint32_t host_size
+    bint userinfo
+    TextSpan target  # the URL that its query carries, decoded; size 0 where there is none
+
+
+cdef struct NameSearch:  # all zero at first
+    size_t at
+    uint32_t places
 
 
 cdef struct HashSlot:
@@ -68,16 +90,15 @@ cdef bint next_url(const uint8_t* text, size_t size, size_t* pos, TextSpan* out)
 cdef int canonical_url(
     Bump* bump, const uint8_t* url, size_t size, UrlView* out
 ) noexcept nogil
-
-
-cdef enum:
-    KIND_DOMAIN = 0
-    KIND_URL = 1
-    KIND_PHRASE = 2  # exempt phrases of a screen, no list
+# The next host that a folded lane names without a scheme; NAME_*.
+cdef int next_name(
+    Bump* bump, const Lane* lane, const HashTable* lasts, const SipKey* key, NameSearch* search,
+    TextSpan* out,
+) noexcept nogil
 
 
 cdef class ExactLists:
-    cdef HashTable[3] tables  # by KIND_*
+    cdef HashTable[KIND_COUNT] tables  # by KIND_*
     cdef SipKey key
     cdef size_t longest_domain  # bytes of the longest entry of any domain list
     cdef readonly tuple lists

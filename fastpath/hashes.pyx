@@ -6,12 +6,15 @@ BLAKE2b is RFC 7693. SipHash is Aumasson and Bernstein's, with 128 bits of outpu
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fastpath.arena cimport Arena, bump_alloc, bump_commit, bump_reserve, bump_reset
 from fastpath.text cimport ByteSpan, Lane, fold, trim
 
 from fastpath.errors import BuildError
+from fastpath.spec import MAX_NAMES
+from fastpath.url_data.suffixes import is_known, registered_domain
+from fastpath.url_data.tracking import NAMES as TRACKING_NAMES, PREFIXES as TRACKING_PREFIXES
 
 cdef extern from "pages.h" nogil:
     void* pages_alloc(size_t count, size_t size)
@@ -23,9 +26,11 @@ cdef enum:
     LABEL_POINTS = 63  # of a label that is a name
     MAX_ENTRIES = 67108864  # of all lists of one kind; 24 bytes of table and 8 of pair each
 
-KINDS = ("domain", "url", "phrase")  # by KIND_*
+KINDS = ("domain", "url", "phrase", "last label")  # by KIND_*
 
 include "digests.pxi"
+include "hosts.pxi"
+include "queries.pxi"
 include "urls.pxi"
 
 
@@ -60,6 +65,9 @@ cdef const HashSlot* find_hash(const HashTable* table, Sip128 key) noexcept nogi
         at = (at + 1) & table.mask
 
 
+include "names.pxi"
+
+
 cdef class ExactLists:
     """Own the tables of a screen's lists of domains and URLs; immutable once built.
 
@@ -74,11 +82,15 @@ cdef class ExactLists:
         self.lists = tuple(lists)
         arena = Arena()
         for kind in range(2):
-            self.build(kind, self.keys_of(kind, arena))
+            keys = self.keys_of(kind, arena)
+            self.build(kind, keys)
+            if kind == KIND_DOMAIN:
+                lasts = {key.rpartition(b".")[2] for key in keys if is_known(key.decode())}
+                self.build(KIND_LAST, {last: [(0, 0)] for last in lasts})
 
     def __dealloc__(self):
         cdef int kind
-        for kind in range(3):
+        for kind in range(KIND_COUNT):
             free(self.tables[kind].slots)
             free(self.tables[kind].pairs)
 
@@ -150,13 +162,16 @@ cdef bytes entry_key(int kind, bytes entry, Arena arena):
     if kind == KIND_DOMAIN:
         if canonical_host(&arena.bump, at + span.start, span.end - span.start, &host) != 0:
             raise MemoryError
-        return PyBytes_FromStringAndSize(
-            <const char*>host.data, <Py_ssize_t>host.size
-        ).removesuffix(b".")
+        name = PyBytes_FromStringAndSize(<const char*>host.data, <Py_ssize_t>host.size)
+        return name.removesuffix(b".") if registered_domain(name.decode()) else b""
     return entry[span.start:span.end].lower()
 
 
 # --- For tests -----------------------------------------------------------------------------------
+
+cdef bytes bytes_of(const uint8_t* data, size_t size):
+    return PyBytes_FromStringAndSize(<const char*>data, <Py_ssize_t>size)
+
 
 def blake2b_of(bytes data not None, int digest_size, bytes key=b""):
     """Return BLAKE2b of some bytes."""
@@ -190,12 +205,12 @@ def urls_in(bytes text not None):
     cdef TextSpan span
     found = []
     while next_url(at, <size_t>PyBytes_GET_SIZE(text), &pos, &span):
-        found.append(PyBytes_FromStringAndSize(<const char*>span.data, <Py_ssize_t>span.size))
+        found.append(bytes_of(span.data, span.size))
     return found
 
 
 def canonical_url_of(bytes url not None):
-    """Return (canonical form, host) of a UTF-8 URL."""
+    """Return (canonical form, host, form up to the query, carried URL, whether it names a user)."""
     cdef UrlView view
     cdef Arena arena = Arena()
     if canonical_url(
@@ -203,6 +218,33 @@ def canonical_url_of(bytes url not None):
     ) != 0:
         raise MemoryError
     return (
-        PyBytes_FromStringAndSize(<const char*>view.canonical, view.size),
-        PyBytes_FromStringAndSize(<const char*>view.host, view.host_size),
+        bytes_of(view.canonical, view.size),
+        bytes_of(view.host, view.host_size),
+        bytes_of(view.canonical, view.page_size),
+        bytes_of(view.target.data, view.target.size),
+        bool(view.userinfo),
     )
+
+
+def names_in(bytes text not None, ExactLists lists not None):
+    """Return the hosts that a text names without a scheme, and whether there are too many."""
+    cdef Arena arena = Arena()
+    cdef Lane lane
+    cdef NameSearch search
+    cdef TextSpan host
+    cdef int found
+    names = []
+    memset(&search, 0, sizeof(NameSearch))
+    if fold(
+        &arena.bump, <const uint8_t*>PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text), &lane
+    ) != 0:
+        raise MemoryError
+    while True:
+        found = next_name(
+            &arena.bump, &lane, &lists.tables[KIND_LAST], &lists.key, &search, &host
+        )
+        if found == NAME_NO_MEMORY:
+            raise MemoryError
+        if found != NAME_FOUND:
+            return names, found == NAME_TOO_MANY
+        names.append(bytes_of(host.data, host.size))

@@ -20,9 +20,9 @@ from fastpath.exact cimport (
     Digests, DigestSet, DigestTable, find_digest, placement, prefetch_digest,
 )
 from fastpath.hashes cimport (
-    KIND_DOMAIN, KIND_PHRASE, KIND_URL, ExactLists, HashSlot,
-    HashTable, Sip128, SipKey, TextSpan, UrlView, blake2b, canonical_url, find_hash, next_url,
-    hex_bytes, sip_key, siphash128, store_sip,
+    KIND_DOMAIN, KIND_LAST, KIND_PHRASE, KIND_URL, NAME_FOUND, NAME_NO_MEMORY, NAME_TOO_MANY,
+    ExactLists, HashSlot, HashTable, NameSearch, Sip128, SipKey, TextSpan, UrlView, blake2b,
+    canonical_url, find_hash, hex_bytes, next_name, next_url, sip_key, siphash128, store_sip,
 )
 from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, make_lanes, scan
 from fastpath.near cimport (
@@ -58,6 +58,7 @@ from fastpath.spec import (
     LANES,
     MAX_HITS,
     MAX_RECORD_BYTES,
+    MAX_WRAPS,
     NO_DISTANCE,
     REJECT_REASONS,
     HashHit,
@@ -91,6 +92,10 @@ cdef enum:
     FLAG_CLOCK_SKEW = 64
     FLAG_URLS_TRUNCATED = 128
     FLAG_MEDIA_TRUNCATED = 256
+    FLAG_URL_USERINFO = 512
+    FLAG_COUNT = 10
+
+    WRAPS = 4
 
     STATUS_POST = 0
     STATUS_DELETE = 1
@@ -113,8 +118,8 @@ cdef enum:
 
 cdef int64_t MAX_TIME = 253402300799999
 
-if (MAX_TIME_MS, CLOCK_SKEW_MS, MAX_RECORD_BYTES, NO_DISTANCE) != (
-    MAX_TIME, SKEW, RECORD_BYTES, FARTHEST
+if (MAX_TIME_MS, CLOCK_SKEW_MS, MAX_RECORD_BYTES, NO_DISTANCE, MAX_WRAPS) != (
+    MAX_TIME, SKEW, RECORD_BYTES, FARTHEST, WRAPS
 ):
     raise ImportError("fastpath.screen was compiled with other limits than fastpath.spec has")
 
@@ -539,7 +544,7 @@ cdef class Screen:
         self.hit_count = 0
         if post.media_count > POST_MEDIA:
             found.flags |= FLAG_MEDIA_TRUNCATED
-        if self.read_urls(post, found) != READ_OK:
+        if self.read_urls(post, found) != READ_OK or self.read_names(found) != READ_OK:
             return READ_NO_MEMORY
         if self.keep_hits(found) != READ_OK:
             return READ_NO_MEMORY
@@ -581,11 +586,41 @@ cdef class Screen:
         return READ_OK
 
     cdef int read_url(self, const uint8_t* data, size_t size, Found* found) noexcept nogil:
-        cdef UrlView url
-        cdef Sip128 identity
-        cdef uint32_t i
+        """Look a URL up and those that it wraps; the innermost is what the post leads to."""
+        cdef UrlView url, inside
+        cdef int wraps = 0
         if canonical_url(&self.arena.bump, data, size, &url) != 0:
             return READ_NO_MEMORY
+        while True:
+            if url.userinfo:
+                found.flags |= FLAG_URL_USERINFO
+            if not self.look_up(KIND_URL, url.canonical, url.size):
+                return READ_NO_MEMORY
+            if url.page_size < url.size and not self.look_up(
+                KIND_URL, url.canonical, url.page_size
+            ):
+                return READ_NO_MEMORY
+            if self.look_up_domains(url.host, url.host_size) != READ_OK:
+                return READ_NO_MEMORY
+            if url.target.size == 0:
+                break
+            if canonical_url(
+                &self.arena.bump, url.target.data, url.target.size, &inside
+            ) != 0:
+                return READ_NO_MEMORY
+            if inside.host_size == 0:
+                break
+            if wraps == WRAPS:
+                found.flags |= FLAG_URLS_TRUNCATED
+                break
+            wraps += 1
+            url = inside
+        return self.keep_url(&url, found)
+
+    cdef int keep_url(self, const UrlView* url, Found* found) noexcept nogil:
+        """Remember each URL that a post leads to once."""
+        cdef Sip128 identity
+        cdef uint32_t i
         if url.size == 0:
             return READ_OK
         if found.urls == NULL:
@@ -600,9 +635,29 @@ cdef class Screen:
                 return READ_OK
         found.urls[found.url_count] = identity
         found.url_count += 1
-        if not self.look_up(KIND_URL, url.canonical, url.size):
-            return READ_NO_MEMORY
-        return self.look_up_domains(url.host, url.host_size)
+        return READ_OK
+
+    cdef int read_names(self, Found* found) noexcept nogil:
+        """Look up the hosts that the text names without a scheme."""
+        cdef NameSearch search
+        cdef TextSpan host
+        cdef int outcome
+        if self.lists.tables[KIND_LAST].keys == 0:
+            return READ_OK
+        memset(&search, 0, sizeof(NameSearch))
+        while True:
+            outcome = next_name(
+                &self.arena.bump, found.folded, &self.lists.tables[KIND_LAST], &self.key, &search,
+                &host,
+            )
+            if outcome == NAME_NO_MEMORY:
+                return READ_NO_MEMORY
+            if outcome == NAME_TOO_MANY:
+                found.flags |= FLAG_URLS_TRUNCATED
+            if outcome != NAME_FOUND:
+                return READ_OK
+            if self.look_up_domains(host.data, host.size) != READ_OK:
+                return READ_NO_MEMORY
 
     cdef int look_up_domains(self, const uint8_t* host, size_t size) noexcept nogil:
         """Look up a host without its final dot, and every domain above it."""
@@ -857,7 +912,7 @@ cdef class Screen:
     cdef void count(self, const Found* found) noexcept nogil:
         """Add one accepted create or edit to the counters."""
         cdef uint64_t* of_flags = self.counts + COUNT_SLOW_CAUSES + SLOW_CAUSE_COUNT
-        cdef uint64_t* of_gates = of_flags + 9  # after the flags
+        cdef uint64_t* of_gates = of_flags + FLAG_COUNT
         cdef uint64_t* of_lists = of_gates + self.gates.gate_count
         cdef uint32_t i
         self.counts[COUNT_OF_POSTS] += 1
@@ -868,7 +923,7 @@ cdef class Screen:
             return
         self.counts[COUNT_FLAGGED] += 1
         self.counts[COUNT_LATE] += found.flags & FLAG_LATE
-        for i in range(9):
+        for i in range(FLAG_COUNT):
             of_flags[i] += (found.flags >> i) & 1
         for i in range(self.gates.gate_count):
             of_gates[i] += (found.gates[i >> 6] >> (i & 63)) & 1
@@ -958,5 +1013,5 @@ cdef class Screen:
         return HashHit(held.name, held.entries[hit.entry], hit.distance)
 
 
-if len(FLAGS) != 9 or len(REJECT_REASONS) != 8:
+if len(FLAGS) != FLAG_COUNT or len(REJECT_REASONS) != 8:
     raise ImportError("fastpath.screen was compiled with other flags than fastpath.spec has")

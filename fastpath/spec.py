@@ -31,8 +31,9 @@ FLAGS: tuple[str, ...] = (
     "marks_dropped",  # more than 30 combining marks in a row; the rest left the lanes
     "duplicate_key",  # a mapped JSON key stood twice; the last one won, or, of texts, all
     "clock_skew",  # created_at is more than 5 minutes away from the origin time
-    "urls_truncated",  # more than 64 URLs; the rest were not looked up
+    "urls_truncated",  # more than 64 URLs or names, or 4 wraps; the rest were not looked up
     "media_truncated",  # more than 16 media; the rest were not looked up
+    "url_userinfo",  # a URL names a user before its host: https://bank.example@evil.example
 )
 
 # Why a record batch cannot be read, in the order in which it is checked (fastpath.batches).
@@ -78,6 +79,8 @@ MAX_TEXT_BYTES = 64 * 1024  # UTF-8 bytes of decoded text; above: record_too_lar
 MAX_DEPTH = 32  # JSON nesting; orjson itself stops at 1,024
 MAX_ID_BYTES = 256  # UTF-8 bytes of any id; integers as decimal within int64
 MAX_URLS = 64  # per post, urls[] first, then those found in the text
+MAX_WRAPS = 4  # URLs inside one another's queries that are followed below the outermost one
+MAX_NAMES = 64  # per post: places in the text where a name without a scheme may end
 MAX_MEDIA = 16  # per post
 MAX_MARKS = 30  # non-starters in a row (Stream-Safe limit, UAX #15)
 MAX_ROWS = 32  # match rows per list and post; the rest sets matches_truncated

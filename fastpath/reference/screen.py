@@ -19,8 +19,6 @@ from fastpath.records import BatchView
 from fastpath.reference.gates import Facts, age_days
 from fastpath.reference.hashes import (
     ExactLists,
-    canonical_url,
-    find_urls,
     identity_key,
     siphash128,
     text_digest,
@@ -31,6 +29,7 @@ from fastpath.reference.near_lists import NearLists
 from fastpath.reference.posts import Fields, read_post
 from fastpath.reference.records import pack_sightings
 from fastpath.reference.text import fold_text, normalised_text, trim_text, view_folded
+from fastpath.reference.urls import find_names, find_urls, wrapped_urls
 from fastpath.reference.windows import AccountWindows, Counted
 from fastpath.rfc3339 import MAX_TIME_MS
 from fastpath.slow_path import Rejected
@@ -74,6 +73,8 @@ class _Text:
     normalised: bytes  # b"" where the text makes no sighting
     simhash: int  # 0 where the text is too short
     urls: tuple[str, ...]
+    names: tuple[str, ...]  # hosts without a scheme
+    names_truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class _Screened:
     fields: Fields
     time: int
     text: _Text
-    urls: tuple[str, ...]  # distinct canonical forms, in order
+    urls: tuple[str, ...]  # distinct canonical forms of what is led to, in order
     matches: tuple[Match, ...]
     hits: tuple[HashHit, ...]
     counted: Counted
@@ -180,22 +181,27 @@ class Screen:
         lane = folded.data.decode()
         normalised = normalised_text(text)
         exempt = trim_text(lane) in self._exempt
+        names, names_truncated = find_names(folded, self._lists.last_labels, fold_text)
         return _Text(
             folded,
             text_digest(lane),
             normalised.data if normalised.content and not exempt else b"",
             simhash(lane),
             tuple(find_urls(text)),
+            tuple(names),
+            names_truncated,
         )
 
     def _screen(self, post: Fields, time: int, state: ScreenState) -> _Screened:
         text = self._read_text(post.text)
         written = [*post.urls, *text.urls]
-        urls = [canonical_url(url, fold_text) for url in written[:MAX_URLS]]
-        distinct = tuple(dict.fromkeys(canonical for canonical, _ in urls if canonical))
+        wrapped = [wrapped_urls(url, fold_text) for url in written[:MAX_URLS]]
+        urls = [url for steps, _ in wrapped for url in steps]
+        leads = [steps[-1].canonical for steps, _ in wrapped]
+        distinct = tuple(dict.fromkeys(filter(None, leads)))
         media = post.media[:MAX_MEDIA]
         hits = self._lists.find(
-            [m.sha256 for m in media if m.sha256], [m.md5 for m in media if m.md5], urls
+            [m.sha256 for m in media if m.sha256], [m.md5 for m in media if m.md5], urls, text.names
         )
         near = self._near.find(text.simhash, media)
         counted = state.windows.count(
@@ -214,7 +220,10 @@ class Screen:
             "marks_dropped": text.folded.marks_dropped > 0,
             "duplicate_key": post.duplicate_key,
             "clock_skew": self._is_skewed(post.created_at, time),
-            "urls_truncated": len(written) > MAX_URLS,
+            "urls_truncated": (
+                len(written) > MAX_URLS or text.names_truncated or any(more for _, more in wrapped)
+            ),
+            "url_userinfo": any(url.userinfo for url in urls),
             "media_truncated": len(post.media) > MAX_MEDIA,
         }
         return _Screened(

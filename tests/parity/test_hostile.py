@@ -6,15 +6,15 @@ import pytest
 
 from fastpath import isa
 from fastpath import text as compiled
-from fastpath.hashes import urls_in
+from fastpath.hashes import ExactLists, canonical_url_of, names_in, urls_in
 from fastpath.isa import LEVELS
 from fastpath.keywords import Keywords
 from fastpath.posts import PostReader, fields_of
-from fastpath.reference import hashes as twin_hashes
 from fastpath.reference import lookalikes
 from fastpath.reference import text as twin
+from fastpath.reference import urls as twin_urls
 from fastpath.reference.keywords import Keywords as TwinKeywords
-from fastpath.spec import KeywordList
+from fastpath.spec import HashList, KeywordList
 from tests.support.hostile_units import MEMBERS, REPEATS, TEXTS, post_of
 from tests.support.post_readings import CANONICAL, check
 
@@ -26,6 +26,7 @@ LISTS = (
 )  # fmt: skip
 KEYWORDS, TWIN_KEYWORDS = Keywords(LISTS), TwinKeywords(LISTS)
 READERS = [PostReader(None, level) for level in LEVELS[: LEVELS.index(isa.ISA) + 1]]
+DOMAINS = ExactLists((HashList("domains", "domain", ("evil.com",)),), bytes(16))
 VIEWS = {
     "view_raw": twin.view_raw,
     "view_folded": twin.view_folded,
@@ -42,7 +43,14 @@ def test_a_hostile_text_is_read_as_the_twin_reads_it(unit: str, repeats: int) ->
     for name, view in VIEWS.items():
         assert getattr(compiled, name)(text) == view(text), name
     assert KEYWORDS.find(text) == TWIN_KEYWORDS.find(text)
-    assert urls_in(text.encode()) == [url.encode() for url in twin_hashes.find_urls(text)]
+    urls = twin_urls.find_urls(text)
+    assert urls_in(text.encode()) == [url.encode() for url in urls]
+    for url in urls[:4]:
+        due = twin_urls.canonical_url(url, twin.fold_text)
+        parts = (*(part.encode() for part in due[:4]), due.userinfo)
+        assert canonical_url_of(url.encode()) == parts
+    names, too_many = twin_urls.find_names(twin.view_folded(text), {"com"}, twin.fold_text)
+    assert names_in(text.encode(), DOMAINS) == ([name.encode() for name in names], too_many)
 
 
 @pytest.mark.parametrize("repeats", REPEATS)

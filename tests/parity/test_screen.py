@@ -54,7 +54,11 @@ KEYWORDS = (
     KeywordList("parts", ("e", "ท", "nai", *("a" * n for n in range(2, 14))), ("folded",), "none"),
 )
 HASHES = (
-    HashList("domains", "domain", ("evil.example", "EXAMPLE.org.", "b", "bücher.example", "x.y")),
+    HashList(
+        "domains",
+        "domain",
+        ("evil.example", "EXAMPLE.org.", "b", "bücher.example", "x.y", "evil.com", "co.uk"),
+    ),
     HashList("more_domains", "domain", ("a.b.evil.example", "evil.example", "Evil.Example")),
     HashList("urls", "url", ("http://known.example/path", "https://example.org/a", "evil.example")),
     HashList("sha", "sha256", (SHA256[1], SHA256[3].upper(), "abcdef" + "0" * 58)),

@@ -27,12 +27,15 @@ URLS = (
     "http://h:0080/./%2e%2E/a/", "", "  ",
     "\u3000http://known.example/path \n", "http://known.example/path", "http://x/\0", "http://a..b/",
     "http://h:99999999999/%zz%4", "https://h:443:443/", "http://evil%2eexample/",
-    "http://%65vil.example",
+    "http://%65vil.example", "https://h/?u=http%3A%2F%2Fevil.example%2Fa&gclid=1",
+    "http://h/?" * 7 + "https://b.evil.example", "http://known.example/path?utm_source=x&a=1",
 )  # fmt: skip
 LINKS = (
     "see http://evil.example/a.", "(https://known.example/path)", '"http://q.example/"x',
     "http://.", "hhttps://h/a,b;", "HtTp://known.example/path!?", "http:/no", "https://«x»",
     "a://b http://\u2028c", "http://a\u00a0http://b", "xhttp://\u201cq", "http://evil.example'",
+    "at evil.com", "evil [.] com", "w . evil dot com", "a.com " * 70, "me@evil.com",
+    "https://h/?u=http://evil.com",
 )  # fmt: skip
 WORDS = (
     "scam", "buy now", "straße", "naïve", "ＦＵＬＬ width", "free money", "漢字", "ไทย", "a_b",

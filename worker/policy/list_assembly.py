@@ -217,7 +217,7 @@ def _spaced(entry: str) -> str:
 
 
 def _canonical(url: str) -> tuple[str, str]:
-    canonical, host = canonical_url_of(url.encode())
+    canonical, host, *_ = canonical_url_of(url.encode())
     return canonical.decode(), host.decode()
 
 
