@@ -9,6 +9,8 @@ cdef enum:
     WINDOW_HEAD = 31  # code, own newest tick, and the count of distinct values or the bitmap
     WINDOW_RING = 40
     VALUE_BYTES = 9
+    ENTRIES = 32  # read before the first of them is applied
+    HALF = 16
 
 
 cdef uint64_t code_of(const WindowKind* kind, bint own) noexcept nogil:
@@ -293,26 +295,68 @@ cdef bint get_row(WindowTable* table, WindowRow* row, const EntryView* entry) no
     return True
 
 
-cdef bint apply_entry(WindowTable* table, const EntryView* entry) noexcept nogil:
+cdef bint apply_entry(
+    WindowTable* table, const EntryView* entry, uint32_t tag
+) noexcept nogil:
     """Make one key what an entry says; false where it is malformed (or memory ran out)."""
-    cdef uint32_t tag = place_tag(table, &entry.key), place
     cdef IndexPart* part = part_of(table, &entry.key)
     cdef IndexSlot* slot = NULL
     cdef WindowRow* row
+    cdef int64_t filed = INT64_MAX, due  # when the row is looked at, at the latest
     cdef bint read
     if part.slots != NULL:
         slot = index_slot(table, part, &entry.key, tag)
-        if slot.row != 0:
-            free_row(table, slot.row - 1)
+        if slot.row == 0:
+            slot = NULL
     if entry.op == ENTRY_DEL:
+        if slot != NULL:
+            free_row(table, slot.row - 1)
         return True
-    row = take_row(table, &entry.key, tag)
-    if row == NULL:
-        return False
-    place = index_slot(table, part, &entry.key, tag).row - 1
+    if slot != NULL:
+        row = row_at(table, slot.row - 1)
+        filed = account_retires_at(table, row)
+        clear_row(table, row)
+        blank_row(table, row, &entry.key)
+    else:
+        row = take_row(table, &entry.key, tag)
+        if row == NULL:
+            return False
+        slot = index_slot(table, part, &entry.key, tag)
     read = get_row(table, row, entry)
-    file_row(table, place, account_retires_at(table, row))
+    due = account_retires_at(table, row)
+    if due < filed:
+        file_row(table, slot.row - 1, due)
     return read
+
+
+cdef const uint8_t* apply_entries(WindowTable* table, EntryReader* reader) noexcept nogil:
+    """Apply all entries, some at a time, whose slots, rows and sets are sent for together.
+
+    NULL, or the end of the entry that is malformed; where memory ran out the table is `broken`.
+    """
+    cdef EntryView[ENTRIES] entries
+    cdef uint32_t[ENTRIES] tags
+    cdef const WindowRow* rows[ENTRIES]
+    cdef int found = ENTRY_FOUND
+    cdef size_t i, count
+    while found == ENTRY_FOUND:
+        count = 0
+        while count < ENTRIES:
+            found = next_entry(reader, &entries[count])
+            if found != ENTRY_FOUND:
+                break
+            tags[count] = place_tag(table, &entries[count].key)
+            fetch_slot(table, &entries[count].key, tags[count])
+            count += 1
+        for i in range(count):
+            rows[i] = fetch_row(table, &entries[i].key, tags[i])
+        for i in range(count):
+            if rows[i] != NULL:
+                fetch_values(table, rows[i])
+        for i in range(count):
+            if not apply_entry(table, &entries[i], tags[i]):
+                return entries[i].value + entries[i].size
+    return reader.at if found == ENTRY_CORRUPT else NULL
 
 
 cdef void clear_part(WindowTable* table, IndexPart* part) noexcept nogil:
@@ -321,6 +365,10 @@ cdef void clear_part(WindowTable* table, IndexPart* part) noexcept nogil:
     if part.slots == NULL:
         return
     for i in range(part.mask + 1):
+        if i + ENTRIES <= part.mask and part.slots[i + ENTRIES].row != 0:
+            __builtin_prefetch(row_at(table, part.slots[i + ENTRIES].row - 1))
+        if i + HALF <= part.mask and part.slots[i + HALF].row != 0:
+            fetch_values(table, row_at(table, part.slots[i + HALF].row - 1))
         if part.slots[i].row != 0:
             empty_row(table, part.slots[i].row - 1)
             part.slots[i].row = 0

@@ -176,13 +176,22 @@ cdef bint grow_rows(WindowTable* table) noexcept nogil:
     return True
 
 
+cdef void blank_row(const WindowTable* table, WindowRow* row, const Sip128* key) noexcept nogil:
+    """Make a row that holds no sets the row of an account that has counted nothing."""
+    cdef size_t i
+    memset(row, 0, table.row_bytes)
+    row.key = key[0]
+    row.taken = True
+    for i in range(table.windows):
+        slots_of(row)[i].newest = NEVER
+
+
 cdef WindowRow* take_row(WindowTable* table, const Sip128* key, uint32_t tag) noexcept nogil:
     """Make the empty row of an account that has none; NULL: no memory. File it when counted."""
     cdef IndexPart* part = part_of(table, key)
     cdef IndexSlot* slot
     cdef WindowRow* row
     cdef uint32_t place
-    cdef size_t i
     if (part.slots == NULL or 10 * (part.held + 1) > 7 * (part.mask + 1)) and not grow_part(
         table, part
     ):
@@ -200,11 +209,7 @@ cdef WindowRow* take_row(WindowTable* table, const Sip128* key, uint32_t tag) no
         place = table.rows
         table.rows += 1
         row = row_at(table, place)
-    memset(row, 0, table.row_bytes)
-    row.key = key[0]
-    row.taken = True
-    for i in range(table.windows):
-        slots_of(row)[i].newest = NEVER
+    blank_row(table, row, key)
     slot = index_slot(table, part, key, tag)
     slot.tag = tag
     slot.row = place + 1
@@ -215,7 +220,10 @@ cdef WindowRow* take_row(WindowTable* table, const Sip128* key, uint32_t tag) no
 
 
 cdef void file_row(WindowTable* table, uint32_t place, int64_t due) noexcept nogil:
-    """Note when a row that has just been made retires at the earliest."""
+    """Note that a row retires earlier than it is filed for.
+
+    One that retires later is looked at when it was to be due, and filed anew.
+    """
     heap_up(table, table.heap_places[place], Retirement(due, place))
 
 

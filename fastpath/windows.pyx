@@ -524,9 +524,7 @@ cdef class AccountWindows:
     def restore(self, long long stream_time, bytes entries not None):
         """Apply entries; nothing of it comes out of `changes`. CorruptImage: worthless now."""
         cdef EntryReader reader
-        cdef EntryView entry
-        cdef int found
-        cdef bint applied = True
+        cdef const uint8_t* malformed
         if stream_time > LAST_TIME:
             raise CorruptImage(f"stream time {stream_time} is past the year 9999")
         if stream_time > self.table.stream_time:
@@ -534,16 +532,11 @@ cdef class AccountWindows:
         reader.at = <const uint8_t*>PyBytes_AS_STRING(entries)
         reader.end = reader.at + PyBytes_GET_SIZE(entries)
         with nogil:
-            found = next_entry(&reader, &entry)
-            while found == ENTRY_FOUND:
-                applied = apply_entry(&self.table, &entry)
-                if not applied:
-                    break
-                found = next_entry(&reader, &entry)
+            malformed = apply_entries(&self.table, &reader)
         if self.table.broken:
             raise MemoryError
-        if found == ENTRY_CORRUPT or not applied:
-            place = reader.at - <const uint8_t*>PyBytes_AS_STRING(entries)
+        if malformed != NULL:
+            place = malformed - <const uint8_t*>PyBytes_AS_STRING(entries)
             raise CorruptImage(f"window entry before byte {place} of {len(entries)} is malformed")
 
     def clear(self, uint8_t slice_):

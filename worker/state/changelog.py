@@ -158,14 +158,16 @@ def encode_slice(
     return records
 
 
-def chain_hash(previous: bytes, content: bytes) -> bytes:
+def chain_hash(previous: bytes, content: bytes | memoryview) -> bytes:
     """Chain a record to the one before: BLAKE2b-128 (RFC 7693) over hash and content."""
-    return hashlib.blake2b(previous + content, digest_size=_HASH_BYTES).digest()
+    chain = hashlib.blake2b(previous, digest_size=_HASH_BYTES)
+    chain.update(content)
+    return chain.digest()
 
 
-def chained_content(value: bytes) -> bytes:
-    """Return the part of a delta's record that its chain hash covers."""
-    return value[: -_HASH_BYTES - _CRC.size]
+def chained_content(value: bytes) -> memoryview:
+    """Return the part of a delta's record that its chain hash covers, in place."""
+    return memoryview(value)[: -_HASH_BYTES - _CRC.size]
 
 
 def decode(value: bytes | None) -> StateRecord:
@@ -181,9 +183,10 @@ def decode(value: bytes | None) -> StateRecord:
         raise CorruptImage(f"state record version {version}; this build reads {_VERSION}")
     if size != len(value):
         raise CorruptImage(f"a state record of {len(value)} bytes says {size}")
-    if _CRC.unpack_from(value, size - _CRC.size)[0] != crc32c(value[: -_CRC.size]):
+    whole = memoryview(value)  # a restore reads GiBs: nothing but the entries is copied
+    if _CRC.unpack_from(value, size - _CRC.size)[0] != crc32c(whole[: -_CRC.size]):
         raise CorruptImage("a state record's CRC-32C does not match")
-    body = value[_HEAD.size : -_CRC.size]
+    body = whole[_HEAD.size : -_CRC.size]
     reader = _READERS.get(kind)
     if reader is None:
         raise CorruptImage(f"state record kind {kind!r}")
@@ -193,11 +196,11 @@ def decode(value: bytes | None) -> StateRecord:
         raise CorruptImage(f"state record {kind!r} is too short: {error}") from None
 
 
-def _read_claim(body: bytes) -> Claim:
+def _read_claim(body: memoryview) -> Claim:
     epoch, previous, in_next, gap, generation, partitions, ring, slices, size = _CLAIM.unpack_from(
         body
     )
-    slot = body[_CLAIM.size :]
+    slot = bytes(body[_CLAIM.size :])
     if len(slot) != size:
         raise CorruptImage(f"a claim's slot of {len(slot)} bytes says {size}")
     try:
@@ -207,24 +210,24 @@ def _read_claim(body: bytes) -> Claim:
     return Claim(name, generation, epoch, previous, in_next, gap, partitions, ring, slices)
 
 
-def _read_delta(body: bytes) -> Delta:
+def _read_delta(body: memoryview) -> Delta:
     epoch, seq, in_from, in_next, time, bundle, position, chunk, chunks = _DELTA.unpack_from(body)
     if len(body) < _DELTA.size + _HASH_BYTES:
         raise CorruptImage(f"a delta of {len(body)} bytes")
     _check_chunks(chunk, chunks)
-    entries, chain = body[_DELTA.size : -_HASH_BYTES], body[-_HASH_BYTES:]
+    entries, chain = bytes(body[_DELTA.size : -_HASH_BYTES]), bytes(body[-_HASH_BYTES:])
     return Delta(
         epoch, seq, in_from, in_next, time, bundle, position, chunk, chunks, entries, chain
     )
 
 
-def _read_slice(body: bytes) -> Slice:
+def _read_slice(body: memoryview) -> Slice:
     epoch, as_of_seq, stream_time, slice_, chunk, chunks = _SLICE.unpack_from(body)
     _check_chunks(chunk, chunks)
-    return Slice(slice_, epoch, as_of_seq, stream_time, chunk, chunks, body[_SLICE.size :])
+    return Slice(slice_, epoch, as_of_seq, stream_time, chunk, chunks, bytes(body[_SLICE.size :]))
 
 
-_READERS: dict[bytes, Callable[[bytes], StateRecord]] = {
+_READERS: dict[bytes, Callable[[memoryview], StateRecord]] = {
     b"C": _read_claim,
     b"D": _read_delta,
     b"S": _read_slice,
