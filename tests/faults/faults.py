@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tests.faults.takeover import Return, returned
 from tests.support.deployment import Deployment, WorkerProcess, tail
+from worker.settings import STAGE_NAMES
 
 Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin", "serve"]
 
@@ -124,6 +125,7 @@ class Tally:
     exits: Counter[int] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)  # whose thread was at the failpoint
     starts: int = 0
+    renewed: int = 0  # stages that went on with another bundle, in place
     wrong: list[str] = field(default_factory=list)
     returns: list[Return] = field(default_factory=list)  # into the same slot
     absences: list[tuple[float, float]] = field(default_factory=list)  # wall seconds, from and to
@@ -143,6 +145,7 @@ class Slot(threading.Thread):
         start: Callable[[int], dict[str, Any]],
         servers: str,
         heals: frozenset[int],
+        renew: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(name=f"slot-{name}", daemon=True)
         self.slot = name
@@ -153,6 +156,7 @@ class Slot(threading.Thread):
         self._tally = tally
         self._how = start
         self._servers = servers
+        self._renew = renew  # the bundle that its processes read
         self._right = ENDED | heals
         self._ended: float | None = None  # when the slot's last process ended, wall seconds
 
@@ -234,6 +238,9 @@ class Slot(threading.Thread):
         while worker.process.poll() is None and not _is_stopped(worker):
             if phases and worker.saw(phases[-1][0]):
                 until = time.monotonic() + phases.pop()[1]
+                if not phases and self._renew is not None:
+                    self._renew(self._tally.starts)
+                    worker.process.send_signal(signal.SIGHUP)  # its handler is there by now
             if time.monotonic() > until or self.done.is_set():
                 return
             time.sleep(STEP_S)
@@ -277,6 +284,8 @@ class Slot(threading.Thread):
         restored = [each for each in worker.events if each["event"] == "partition_restored"]
         for each in restored:
             self._tally.restores.append((each["mode"], each["seconds"]))
+        activated = sum(each["event"] == "policy_activated" for each in worker.events)
+        self._tally.renewed += max(activated - len(STAGE_NAMES), 0)
         parts = None if ended is None else returned(worker.events, ended)
         if parts is not None:
             self._tally.returns.append(parts)

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 
-from tests.support.deployment import Read
+from tests.support.deployment import Deployment, Read
+from worker.settings import STAGE_NAMES
+from worker.transport.kafka.topics import WRITES
 
 
 class Reader(threading.Thread):
@@ -66,3 +68,45 @@ class Reader(threading.Thread):
         """Give a topic's records by partition and offset."""
         parts = sorted(tp for tp in self.records if tp.topic == topic)
         return [read for tp in parts for read in self.records[tp]]
+
+
+class Watch:
+    """Hold the readers of a run: of outputs, of state, and of state topics that were deleted."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        topic = deployment.settings().topic
+        names = {topic(role) for stage in STAGE_NAMES for role in WRITES[stage]}
+        self._states = frozenset(topic(f"state.{stage}") for stage in STAGE_NAMES)
+        self.topics = frozenset(names)
+        self.outputs = self._begin(self.topics - self._states)
+        self.state = self._begin(self._states)
+        self.moved: list[Reader] = []
+
+    @property
+    def all(self) -> list[Reader]:
+        """Give every reader there was."""
+        return [self.outputs, *self.moved, self.state]
+
+    def _begin(self, topics: frozenset[str]) -> Reader:
+        reader = Reader(self._deployment.servers, sorted(topics))
+        reader.start()
+        return reader
+
+    def part(self, deadline_s: float) -> None:
+        """Read the state topics to their ends; `resume` once they were made anew."""
+        self._finish(self.state, self._states, deadline_s)
+        self.moved.append(self.state)
+
+    def resume(self) -> None:
+        """Read state topics that were made anew."""
+        self.state = self._begin(self._states)
+
+    def finish(self, deadline_s: float) -> None:
+        """Read everything to its end and stop."""
+        self._finish(self.outputs, self.topics - self._states, deadline_s)
+        self._finish(self.state, self._states, deadline_s)
+
+    def _finish(self, reader: Reader, topics: frozenset[str], deadline_s: float) -> None:
+        ends = {tp: end for name in topics for tp, end in self._deployment.ends(name).items()}
+        reader.finish(ends, deadline_s)

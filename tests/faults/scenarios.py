@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tests.faults.between import move_state
 from tests.faults.brokers import Brokers, One, Parted, Proxied, Silent, Three
 from tests.faults.faults import Fault, kills, leaves, pauses, stands, stays, steps, storms
+from tests.faults.reader import Watch
+from tests.support.deployment import Deployment
 
 Plan: TypeAlias = Callable[[str], Iterator[Fault]]
 # Gives what one start of a worker is told beyond its fault, from a folder and a number.
@@ -41,6 +44,18 @@ def _rebuilt(bundle: Path, number: int) -> dict[str, Any]:
     return {"bundle": other}
 
 
+def renew(bundle: Path, number: int) -> None:
+    """Give the bundle another digest and the same rules, in one step."""
+    fresh = bundle / f"next-{number}"
+    text = (bundle / "bundle.yaml").read_text(encoding="utf-8").partition("\n# renewed")[0]
+    fresh.write_text(f"{text.rstrip()}\n# renewed {number}\n", encoding="utf-8")
+    fresh.replace(bundle / "bundle.yaml")
+
+
+def _shared(bundle: Path, _number: int) -> dict[str, Any]:
+    return {"bundle": bundle}
+
+
 @dataclass(frozen=True)
 class Scenario:
     """Say what a run does to its brokers and workers."""
@@ -53,6 +68,8 @@ class Scenario:
     stands: bool = False  # the first slot lives on, and its takeovers are measured
     kafka: Mapping[str, Any] = field(default_factory=lambda: dict(PRODUCTION))  # of every worker
     state_topics: Mapping[str, str] = field(default_factory=dict)  # their settings
+    renews: bool = False  # each process has its bundle swapped while it decides
+    between: Callable[[Deployment, Watch], None] | None = None  # half way, while all is stopped
     must_end: int | None = None  # an exit code that must have come up, or nothing was tried
     heals: frozenset[int] = frozenset()  # exit codes that are right beside those of every run
 
@@ -81,6 +98,15 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "clocks": Scenario("wall clocks an hour and a year off, which jump", start=_shifted),
     "bundles": Scenario("every other start on a bundle with another digest", start=_rebuilt),
+    "reload": Scenario(
+        "each process has its bundle swapped by SIGHUP while it decides, and dies soon after",
+        start=_shared,
+        renews=True,
+    ),
+    "moves": Scenario(
+        "half way all slots are stopped, and all state is exported, deleted and imported",
+        between=move_state,
+    ),
     "storm": Scenario(
         "slots join and leave every few seconds, and die while they give partitions back",
         plans={"a": stays, "b": storms, "c": storms, "d": storms},

@@ -22,6 +22,7 @@ class StateLog:
 
     epoch: int = 0
     seq: int = 0
+    began: int | None = None  # the input offset of the first claim
     in_next: int | None = None
     chain: bytes = bytes(16)
     claims: int = 0
@@ -60,6 +61,7 @@ class StateLog:
         at = self.in_next
         self._hold(at in (None, in_next), offset, f"a claim at {in_next}, the state at {at}")
         self._hold(self._chunks == 0, offset, "a claim within a delta")
+        self.began = in_next if self.claims == 0 else self.began
         self.epoch, self.in_next, self._undecided = epoch, in_next, True
         self.claims += 1
 

@@ -22,7 +22,7 @@ from tests.faults import record
 from tests.faults.faults import POINTS, kills, leaves, pauses, stands, steps, storms
 from tests.faults.feed import AHEAD, LEAST, MOST, Feed
 from tests.faults.proxy import TROUBLES, Proxy
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.scenarios import SCENARIOS, renew
 from tests.faults.takeover import Return, Takeover, returned, taken_over
 from tests.support.deployment import ROOT
 from tests.support.forks import ForkedWorker
@@ -56,6 +56,19 @@ def test_another_bundle_has_another_digest_and_the_same_rules(tmp_path: Path) ->
     first, other = load_bundle(bundle), load_bundle(start(bundle, 1)["bundle"])
     assert first.digest != other.digest
     assert first.policies == other.policies
+
+
+def test_a_bundle_is_renewed_in_place_again_and_again(tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
+    loaded = [load_bundle(bundle)]
+    for number in (1, 2):
+        renew(bundle, number)
+        loaded.append(load_bundle(bundle))
+    assert len({each.digest for each in loaded}) == 3
+    assert loaded[0].policies == loaded[1].policies == loaded[2].policies
+    assert sorted(BUNDLE.rglob("*")) == [
+        BUNDLE / path.relative_to(bundle) for path in sorted(bundle.rglob("*"))
+    ]
 
 
 def test_a_fork_is_a_process_of_its_own_and_tells_how_it_ended(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Say what one run went through and what it found: for people, and for the record."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.faults import Tally
+from tests.faults.record import shown
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.takeover import Return, Takeover
+
+
+@dataclass
+class Report:
+    """Say what a run went through and what it found."""
+
+    seed: int
+    scenario: str = "usual"
+    posts: int = 0
+    tally: Tally = field(default_factory=Tally)
+    committed: int = 0  # transactions
+    aborted: int = 0
+    hidden: int = 0  # records of aborted transactions, which no reader saw
+    claims: int = 0
+    deltas: int = 0
+    compacted: int = 0  # records of state that the reader saw and the cleaner took away
+    takeovers: list[Takeover] = field(default_factory=list)
+    brokers: Counter[str] = field(default_factory=Counter)  # faults of theirs
+    drain_s: float = 0.0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        return self.tally.kills.total()
+
+    @property
+    def ended(self) -> int:
+        """Count the processes that died, were fenced, or stopped when asked."""
+        return self.kills + self.tally.exits.total()
+
+    @property
+    def counted(self) -> int:
+        """Count the ends that the run is as long as: kills, where the scenario has them."""
+        return self.kills if SCENARIOS[self.scenario].kills else self.ended
+
+    def document(self) -> dict[str, Any]:
+        """Give what the record keeps."""
+        tally = self.tally
+        return {
+            "seed": self.seed,
+            "scenario": self.scenario,
+            "posts": self.posts,
+            "kills": dict(sorted(tally.kills.items())),
+            "stops": dict(sorted(tally.stops.items())),
+            "restarts": tally.starts,
+            "ends": {str(code): count for code, count in sorted(tally.exits.items())},
+            "transactions": self.committed,
+            "aborted": self.aborted,
+            "brokers": dict(sorted(self.brokers.items())),
+            "compacted": self.compacted,
+            "renewed": tally.renewed,
+            "seconds": {
+                "run": round(self.seconds),
+                "drain": round(self.drain_s, 1),
+                "returns": _worst(tally.returns),
+                "takeovers": _worst(self.takeovers),
+            },
+            "violations": len(self.violations),
+        }
+
+    def text(self) -> str:
+        """Give the lines that a run ends with."""
+        tally = self.tally
+        exits = ", ".join(f"{count} x {code}" for code, count in sorted(tally.exits.items()))
+        lines = [
+            f"{self.scenario}, seed {self.seed}: posts {self.posts}, kills {self.kills}, "
+            f"stops {tally.stops.total()}, restarts {tally.starts}, "
+            f"transactions {self.committed}, aborted {self.aborted} "
+            f"({self.hidden} records hidden), claims {self.claims}, deltas {self.deltas}, "
+            f"violations {len(self.violations)}; {self.seconds:.0f} s",
+            f"kills by failpoint: {shown(tally.kills)}",
+            f"stops by failpoint: {shown(tally.stops)}; idle zombies {tally.idle.total()}; "
+            f"other ends: {exits or 'none'}",
+            *_parts("back in the same slot", tally.returns),
+            *_parts("taken over by another slot", self.takeovers),
+        ]
+        if self.brokers:
+            lines.append(f"faults of brokers: {shown(self.brokers)}")
+        for mode in ("cold", "warm"):
+            times = [seconds for kind, seconds in tally.restores if kind == mode]
+            lines.append(f"restore, {mode}: {_times(times)}")
+        lines.append(f"bundles swapped in place {tally.renewed}, state compacted {self.compacted}")
+        lines.append(f"drained {self.drain_s:.1f} s after the last fault")
+        return "\n".join([*lines, *(f"VIOLATION {each}" for each in self.violations)])
+
+
+def _parts(what: str, found: Sequence[Return] | Sequence[Takeover]) -> list[str]:
+    if not found:
+        return []
+    named = zip(found[0]._fields, zip(*found, strict=True), strict=True)
+    return [f"{what}, {part}: {_times(list(seconds))}" for part, seconds in named]
+
+
+def _worst(found: Sequence[Return] | Sequence[Takeover]) -> dict[str, list[float]]:
+    """Give median and maximum of each part, and of how many."""
+    if not found:
+        return {}
+    named = zip(found[0]._fields, zip(*found, strict=True), strict=True)
+    parts = {
+        part: [round(statistics.median(seconds), 2), round(max(seconds), 2)]
+        for part, seconds in named
+    }
+    return {"count": [len(found)], **parts}
+
+
+def _times(seconds: list[float]) -> str:
+    if not seconds:
+        return "none"
+    ordered = sorted(seconds)
+    most = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"{len(ordered)}, p50 {statistics.median(ordered):.2f} s, p99 {most:.2f} s"
