@@ -328,6 +328,6 @@ class Slot(threading.Thread):
 def _is_stopped(worker: WorkerProcess) -> bool:
     try:
         stat = Path(f"/proc/{worker.process.pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or read
         return False
     return stat.rpartition(")")[2].split()[0] == "T"

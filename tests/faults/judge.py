@@ -14,11 +14,9 @@ from tests.faults.report import Report
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.segments import Outcomes, outcomes
 from tests.faults.state_log import follow
-from tests.support.deployment import Deployment, Read
+from tests.support.deployment import INPUTS, Deployment, Read
 from worker.settings import STAGE_NAMES
 from worker.transport.kafka.topics import WRITES
-
-INPUTS = {"screen": "posts", "correlate": "sightings", "enforce": "signals"}
 
 
 def judge(deployment: Deployment, report: Report, watch: Watch, data: list[Path]) -> list[str]:

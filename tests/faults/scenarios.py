@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.faults.between import move_state
+from tests.faults.between import move_state, reset_offsets
 from tests.faults.brokers import Brokers, One, Parted, Proxied, Silent, Three
 from tests.faults.faults import Fault, kills, leaves, pauses, stands, stays, steps, storms
 from tests.faults.reader import Watch
@@ -106,6 +106,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "moves": Scenario(
         "half way all slots are stopped, and all state is exported, deleted and imported",
         between=move_state,
+    ),
+    "resets": Scenario(
+        "half way all slots are stopped, and committed offsets are deleted and moved: each a stop",
+        between=reset_offsets,
     ),
     "storm": Scenario(
         "slots join and leave every few seconds, and die while they give partitions back",

@@ -59,6 +59,6 @@ def weir_process(*arguments: object, stdin: bytes = b"") -> Ran:
         capture_output=True,
         env=kept | ENVIRONMENT,
         cwd=ROOT,
-        timeout=60,
+        timeout=150,  # a bound for hangs
     )
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())

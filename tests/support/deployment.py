@@ -25,6 +25,7 @@ from worker.settings import STAGE_NAMES, Settings, StageName
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 90.0  # generous: a bound for hangs, not a measurement
 STEP_S = 0.05
+INPUTS: dict[StageName, str] = {"screen": "posts", "correlate": "sightings", "enforce": "signals"}
 
 
 def wait_for(
@@ -210,8 +211,7 @@ class Deployment:
     def caught_up(self, stage: StageName) -> bool:
         """Tell whether a stage has committed everything that its main input holds."""
         settings = self.settings()
-        role = {"screen": "posts", "correlate": "sightings", "enforce": "signals"}[stage]
-        ends = self.ends(settings.topic(role))
+        ends = self.ends(settings.topic(INPUTS[stage]))
         with self._consumer(settings.group(stage)) as consumer:
             return all(end == 0 or consumer.committed(tp) == end for tp, end in ends.items())
 
