@@ -215,3 +215,13 @@ cdef void blake2b(
             memcpy(block, data, size)
         compress(h, block, counted + size, True)
     memcpy(out, h, out_size)
+
+
+cdef void blake2b_all(const BlakeMessage* messages, size_t count) noexcept nogil:
+    """Write 16 bytes of BLAKE2b of each message."""
+    cdef size_t i
+    if LEVEL != ISA_SCALAR:
+        blake2b_four(messages, count)
+        return
+    for i in range(count):
+        blake2b(messages[i].out, 16, NULL, 0, messages[i].data, messages[i].size)

@@ -78,6 +78,14 @@ cdef void blake2b(
     const uint8_t* data, size_t size,
 ) noexcept nogil
 
+cdef extern from "blake2b_four.h" nogil:
+    ctypedef struct BlakeMessage:
+        const uint8_t* data
+        size_t size
+        uint8_t* out  # 16 bytes
+
+cdef void blake2b_all(const BlakeMessage* messages, size_t count) noexcept nogil
+
 # Read `size` bytes from 2 * size lower-case hex digits.
 cdef void hex_bytes(uint8_t* out, const uint8_t* digits, size_t size) noexcept nogil
 

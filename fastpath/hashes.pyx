@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fastpath.arena cimport Arena, bump_alloc, bump_commit, bump_reserve, bump_reset
+from fastpath.isa cimport isa_level
 from fastpath.text cimport ByteSpan, Lane, fold, trim
 
 from fastpath.errors import BuildError
@@ -19,12 +20,18 @@ from fastpath.url_data.tracking import NAMES as TRACKING_NAMES, PREFIXES as TRAC
 cdef extern from "pages.h" nogil:
     void* pages_alloc(size_t count, size_t size)
 
+cdef extern from "blake2b_four.h" nogil:
+    void blake2b_four(const BlakeMessage* messages, size_t count)
+
 cdef extern from *:
     void __builtin_prefetch(const void* address) noexcept nogil
 
 cdef enum:
+    ISA_SCALAR = 0  # as in isa.h
     LABEL_POINTS = 63  # of a label that is a name
     MAX_ENTRIES = 67108864  # of all lists of one kind; 24 bytes of table and 8 of pair each
+
+cdef int LEVEL = isa_level()
 
 KINDS = ("domain", "url", "phrase", "last label")  # by KIND_*
 
@@ -184,6 +191,28 @@ def blake2b_of(bytes data not None, int digest_size, bytes key=b""):
         <size_t>PyBytes_GET_SIZE(data),
     )
     return PyBytes_FromStringAndSize(<const char*>out, digest_size)
+
+
+def blake2b_of_all(messages):
+    """Return BLAKE2b-128 of each of some messages, hashed as the screen hashes texts."""
+    cdef list held = list(messages)
+    cdef size_t count = <size_t>len(held), i
+    cdef BlakeMessage* due = <BlakeMessage*>calloc(count + 1, sizeof(BlakeMessage))
+    cdef bytes outs = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(16 * count))
+    cdef bytes data
+    if due == NULL:
+        raise MemoryError
+    try:
+        for i in range(count):
+            data = held[i]
+            due[i].data = <const uint8_t*>PyBytes_AS_STRING(data)
+            due[i].size = <size_t>PyBytes_GET_SIZE(data)
+            due[i].out = <uint8_t*>PyBytes_AS_STRING(outs) + 16 * i
+        with nogil:
+            blake2b_all(due, count)
+    finally:
+        free(due)
+    return [outs[16 * i : 16 * i + 16] for i in range(count)]
 
 
 def siphash128_of(bytes key not None, bytes data not None):

@@ -21,8 +21,9 @@ from fastpath.exact cimport (
 )
 from fastpath.hashes cimport (
     KIND_DOMAIN, KIND_LAST, KIND_PHRASE, KIND_URL, NAME_FOUND, NAME_NO_MEMORY, NAME_TOO_MANY,
-    ExactLists, HashSlot, HashTable, NameSearch, Sip128, SipKey, TextSpan, UrlView, blake2b,
-    canonical_url, find_hash, hex_bytes, next_name, next_url, sip_key, siphash128, store_sip,
+    BlakeMessage, ExactLists, HashSlot, HashTable, NameSearch, Sip128, SipKey, TextSpan, UrlView,
+    blake2b, blake2b_all, canonical_url, find_hash, hex_bytes, next_name, next_url, sip_key,
+    siphash128, store_sip,
 )
 from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, make_lanes, scan
 from fastpath.near cimport (
@@ -254,6 +255,7 @@ cdef class Screen:
     cdef Found* found
     cdef PostText* texts
     cdef PostMatches* matches
+    cdef BlakeMessage* messages  # folded texts
     cdef HashHit_* hits  # of the post at hand
     cdef size_t hit_room
     cdef size_t hit_count
@@ -311,10 +313,11 @@ cdef class Screen:
         self.found = <Found*>calloc(CHUNK_RECORDS, sizeof(Found))
         self.texts = <PostText*>calloc(CHUNK_RECORDS, sizeof(PostText))
         self.matches = <PostMatches*>calloc(CHUNK_RECORDS, sizeof(PostMatches))
+        self.messages = <BlakeMessage*>calloc(CHUNK_RECORDS, sizeof(BlakeMessage))
         if (
             self.counts == NULL or self.outcomes == NULL or self.stack == NULL
             or self.posts == NULL or self.found == NULL or self.texts == NULL
-            or self.matches == NULL
+            or self.matches == NULL or self.messages == NULL
         ):
             raise MemoryError
 
@@ -326,6 +329,7 @@ cdef class Screen:
         free(self.found)
         free(self.texts)
         free(self.matches)
+        free(self.messages)
         free(self.hits)
 
     def new_state(self, int partition, bytes placement_seed=b"\0" * 16):
@@ -471,7 +475,12 @@ cdef class Screen:
                     &self.arena.bump, self.found[i].folded, &self.found[i].simhash
                 ) != 0:
                     return READ_NO_MEMORY
+                self.messages[texts].data = self.found[i].folded.data
+                self.messages[texts].size = self.found[i].folded.size
+                self.messages[texts].out = self.found[i].digest
                 texts += 1
+        if self.every_digest:
+            blake2b_all(self.messages, texts)
         if scan(
             &self.keywords.table, &self.scanner.state, &self.arena.bump, self.texts, texts,
             self.matches,
@@ -539,8 +548,6 @@ cdef class Screen:
         memset(found.lists, 0, self.all_lists * sizeof(uint64_t))
         for i in range(self.hash_lists):
             found.distances[i] = FARTHEST
-        if self.every_digest:
-            blake2b(found.digest, 16, NULL, 0, found.folded.data, found.folded.size)
         self.hit_count = 0
         if post.media_count > POST_MEDIA:
             found.flags |= FLAG_MEDIA_TRUNCATED

@@ -20,8 +20,10 @@ cdef extern from "simhash.h" nogil:
     uint64_t simhash_grams(int isa, const uint32_t* points, uint32_t grams)
 
 cdef extern from "plain.h" nogil:
-    uint32_t plain_end(const uint8_t* data, uint32_t size, uint32_t at)
-    void plain_points(const uint8_t* data, uint32_t at, uint32_t end, uint32_t* out)
+    uint32_t plain_end(int isa, const uint8_t* data, uint32_t size, uint32_t at)
+    void plain_points(int isa, const uint8_t* data, uint32_t at, uint32_t end, uint32_t* out)
+    enum:
+        PLAIN_ROOM
 
 cdef enum:
     GRAM = 4  # code points
@@ -87,12 +89,15 @@ cdef inline bint starts_url(const uint8_t* at, uint32_t left) noexcept nogil:
 
 
 cdef uint32_t gram_points(const Lane* lane, uint32_t* out) noexcept nogil:
-    """Write the code points whose grams are hashed; return how many, at most lane.size."""
+    """Write the code points whose grams are hashed; return how many, at most lane.size.
+
+    `out` has room for PLAIN_ROOM more.
+    """
     cdef uint32_t at = 0, n = 0, point, length, classes, end
     while at < lane.size:
         if n > 0 or lane.data[at] != 0x20:  # no gram begins with white space
-            end = plain_end(lane.data, lane.size, at)
-            plain_points(lane.data, at, end, out + n)
+            end = plain_end(LEVEL, lane.data, lane.size, at)
+            plain_points(LEVEL, lane.data, at, end, out + n)
             n += end - at
             at = end
         point = decode(lane.data + at, &length)
@@ -130,7 +135,7 @@ cdef int simhash_lane(Bump* bump, const Lane* folded, uint64_t* out) noexcept no
     out[0] = 0
     if folded.size < LEAST + GRAM - 1:
         return 0
-    points = <uint32_t*>bump_reserve(bump, (<size_t>folded.size + 1) * sizeof(uint32_t))
+    points = <uint32_t*>bump_reserve(bump, (<size_t>folded.size + PLAIN_ROOM) * sizeof(uint32_t))
     if points == NULL:
         return -1
     count = gram_points(folded, points)
@@ -181,7 +186,9 @@ def gram_text_of(str text not None):
         <size_t>PyBytes_GET_SIZE(encoded), &lane,
     ) != 0:
         raise MemoryError
-    points = <uint32_t*>bump_reserve(&arena.bump, (<size_t>lane.size + 1) * sizeof(uint32_t))
+    points = <uint32_t*>bump_reserve(
+        &arena.bump, (<size_t>lane.size + PLAIN_ROOM) * sizeof(uint32_t)
+    )
     if points == NULL:
         raise MemoryError
     count = gram_points(&lane, points)

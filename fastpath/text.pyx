@@ -30,8 +30,12 @@ cdef extern from "unicode_tables.h":
     const uint32_t unicode_pair_composed[]
 
 cdef extern from "plain.h" nogil:
-    uint32_t plain_end(const uint8_t* data, uint32_t size, uint32_t at)
-    uint32_t plain_letters_of(const uint8_t* data, uint32_t at, uint32_t end, uint8_t* out)
+    uint32_t plain_end(int isa, const uint8_t* data, uint32_t size, uint32_t at)
+    uint32_t plain_letters_of(
+        int isa, const uint8_t* data, uint32_t at, uint32_t end, uint8_t* out
+    )
+    enum:
+        PLAIN_ROOM
 
 cdef extern from "ascii_lane.h" nogil:
     size_t ascii_lane_word_at(size_t size)
@@ -681,14 +685,14 @@ cdef uint32_t run_end(
 
 cdef int normalise(Bump* bump, const Lane* folded, Normalised* out) noexcept nogil:
     """Make the form under which texts are compared: `reference.text.normalised_text`."""
-    cdef uint8_t* data = <uint8_t*> bump_reserve(bump, folded.size + 1)
+    cdef uint8_t* data = <uint8_t*> bump_reserve(bump, folded.size + PLAIN_ROOM)
     cdef uint32_t size = 0, at = 0, length, end, classes
     if data == NULL:
         return -1
     out.content = False
     while at < folded.size:
-        end = plain_end(folded.data, folded.size, at)
-        length = plain_letters_of(folded.data, at, end, data + size)
+        end = plain_end(LEVEL, folded.data, folded.size, at)
+        length = plain_letters_of(LEVEL, folded.data, at, end, data + size)
         out.content = out.content or length > 0
         size += length
         at = end

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpath import BuildError, hashes
+from fastpath import BuildError, hashes, isa
 from fastpath.reference import hashes as twin
 from fastpath.spec import HashList
 
@@ -55,6 +58,34 @@ def test_blake2b_of_abc() -> None:
     assert hashes.blake2b_of(b"abc", 64).hex().startswith("ba80a53f981c4d0d6a2797b69f12f6e9")
 
 
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=400) | st.integers(0, 5).map(lambda n: bytes(128 * n))))
+def test_digests_side_by_side_equal_hashlib(messages: list[bytes]) -> None:
+    due = [hashlib.blake2b(each, digest_size=16).digest() for each in messages]
+    assert hashes.blake2b_of_all(messages) == due
+
+
+def test_digests_side_by_side_at_every_block_edge() -> None:
+    """Messages of all lengths, so that each ends beside others in any of their blocks."""
+    data = random.Random(5).randbytes(700)
+    messages = [data[:size] for size in random.Random(6).sample(range(700), 700)]
+    due = [hashlib.blake2b(each, digest_size=16).digest() for each in messages]
+    assert hashes.blake2b_of_all(messages) == due
+
+
 def test_lists_need_a_whole_key() -> None:
     with pytest.raises(BuildError, match="identity key"):
         hashes.ExactLists((HashList("x", "url", ("http://a",)),), b"short")
+
+
+LEVELS = ("scalar", "avx2", "avx512")
+
+
+@pytest.mark.parametrize("level", LEVELS[: LEVELS.index(isa.ISA)])
+def test_lower_instruction_sets_make_the_same_digests(level: str) -> None:
+    """Each level below this process's own runs those tests in a process of its own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
+    command += ["-k", "side_by_side"]
+    environment = {**os.environ, "FASTPATH_ISA": level}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3_000:]
