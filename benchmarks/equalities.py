@@ -31,7 +31,8 @@ from tests.support.equalities import (
     scan_into,
     signal_set,
 )
-from worker.settings import STAGE_NAMES, parse_time
+from worker.domain.times import parse_time
+from worker.settings import STAGE_NAMES
 
 EXAMPLE = ROOT / "deploy" / "example"
 DAY_MS = 86_400_000

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from worker.domain.errors import ConfigError
 from worker.domain.identity import KEY_BYTES
+from worker.domain.times import parse_duration, parse_time
 
 StageName: TypeAlias = Literal["screen", "correlate", "enforce"]
 STAGE_NAMES: tuple[StageName, ...] = ("screen", "correlate", "enforce")
@@ -42,49 +42,6 @@ WATCHDOG_MS = 45_000
 LIVENESS_MS = 30_000  # /livez fails when the loop has not turned for this long; < WATCHDOG_MS
 SLICE_MS = 1_000  # longest piece of a re-read without a poll(); < heartbeat_interval_ms
 POLL_MS = 200  # an idle turn; bounds how late a signal to stop is noticed; < SLICE_MS
-
-_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-def parse_duration(value: object) -> object:
-    """Turn `10m`, `90s`, `1500ms` into milliseconds; a bare number is refused for its lack of unit.
-
-    Raises:
-        ValueError: the text is no number with a unit.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        raise ValueError(f"a duration needs a unit: ms, s, m, h or d (for example {value}ms)")
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d+)\s*(ms|s|m|h|d)\s*", value)
-    if found is None:
-        raise ValueError("a duration is a whole number and a unit: ms, s, m, h or d")
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def parse_time(value: object) -> int:
-    """Turn RFC 3339 (with its offset) or epoch milliseconds into epoch milliseconds.
-
-    Raises:
-        ValueError: the text is neither.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | str | datetime):
-        raise ValueError("a time is RFC 3339 (2026-01-31T12:00:00Z) or epoch milliseconds")
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str):
-        if re.fullmatch(r"-?\d+", value):
-            return int(value)
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError(
-                "a time is RFC 3339 (2026-01-31T12:00:00Z) or epoch milliseconds"
-            ) from None
-    if value.tzinfo is None:
-        raise ValueError("a time needs its offset from UTC: end it with Z or +01:00")
-    since = value.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return round(since.total_seconds() * 1000)
 
 
 def parse_start(text: str) -> Start:

@@ -16,7 +16,7 @@ from tests.support.deployment import Deployment, Read, wait_for
 from tests.support.equalities import action_ids, post_rules_alone, scan_into
 from worker import runtime
 from worker.domain.errors import StateMismatch
-from worker.settings import parse_time
+from worker.domain.times import parse_time
 from worker.transport.kafka.state import KafkaStateReader
 from worker.transport.protocols import Partition
 

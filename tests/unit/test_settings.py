@@ -9,15 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.domain.errors import ConfigError
+from worker.domain.times import parse_duration, parse_time
 from worker.settings import (
     LIVENESS_MS,
     POLL_MS,
     SLICE_MS,
     WATCHDOG_MS,
     Settings,
-    parse_duration,
     parse_start,
-    parse_time,
 )
 from worker.settings_load import DEFAULT, load_settings, resolved
 
@@ -204,6 +203,12 @@ def test_a_key_of_another_length_is_refused_without_showing_it(
 )
 def test_durations_have_units(text: str, ms: int) -> None:
     assert parse_duration(text) == ms
+
+
+@pytest.mark.parametrize("text", ["", "10", "1 0m", "10 m s", "-1s", "1.5h", "10M", "1" * 16 + "s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="whole number and a unit"):
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ruamel.yaml.error import YAMLError
 from fastpath.errors import BuildError
 from fastpath.field_maps import load_field_map
 from worker.domain.errors import ConfigError
-from worker.settings import parse_duration, parse_time
+from worker.domain.times import parse_duration, parse_time
 
 
 class Preset(StrEnum):

@@ -6,7 +6,6 @@ What needs two fields or two files (references, conditions, lists) is checked in
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
@@ -21,10 +20,9 @@ from pydantic_core import PydanticCustomError
 
 from fastpath.checks import MAX_OVER_MS, MAX_WINDOWS
 from fastpath.spec import MIN_OVER_MS, TICKS, Boundary, FingerprintType, Lane, Report
+from worker.domain.times import UNITS_MS, duration_ms
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)")
-MAX_DURATION_MS = 3_660 * _UNITS_MS["d"]  # ten years: longer is a typing error
+MAX_DURATION_MS = 3_660 * UNITS_MS["d"]  # ten years: longer is a typing error
 
 # Names of lists and windows stand in conditions (`matches.<list>.any`), so they are CEL names.
 CEL_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
@@ -34,14 +32,13 @@ ID_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 
 def parse_duration(value: object) -> int:
     """Read `90s`, `10m`, `24h`, `7d` or `500ms` as milliseconds."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    milliseconds = duration_ms(value) if isinstance(value, str) else None
+    if milliseconds is None:
         raise PydanticCustomError(
             "duration",
             "a duration is a whole number with its unit, not {value}",
             {"value": repr(value)[:40], "hint": "write 90s, 10m, 24h or 7d"},
         )
-    milliseconds = int(found[1][:15]) * _UNITS_MS[found[2]]
     if not 0 < milliseconds <= MAX_DURATION_MS:
         raise PydanticCustomError(
             "duration",
@@ -64,7 +61,7 @@ def parse_over(value: object) -> int:
         raise PydanticCustomError(
             "over",
             "a window is at most {days} days long, not {value}",
-            {"value": value, "days": MAX_OVER_MS // _UNITS_MS["d"]},
+            {"value": value, "days": MAX_OVER_MS // UNITS_MS["d"]},
         )
     return milliseconds
 
