@@ -5,6 +5,7 @@ of its first 16 bytes under a key of the deployment, so that nobody outside can 
 open addressing, linear probing, at most seven slots of ten taken.
 """
 
+from array import array
 from collections.abc import Sequence
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -89,6 +90,22 @@ cdef int build_table(DigestTable* table) noexcept nogil:
             coming[following & (AHEAD - 1)] = placed
             prefetch_digest(table, placed)
     return 0
+
+
+cdef void find_all(
+    const DigestTable* table, const uint8_t* queries, Py_ssize_t count, int64_t* entries
+) noexcept nogil:
+    """Look digests up, each after its slot was sent for."""
+    cdef uint64_t[AHEAD] coming
+    cdef Py_ssize_t i
+    for i in range(count + AHEAD):
+        if i >= AHEAD:
+            entries[i - AHEAD] = find_digest(
+                table, queries + (i - AHEAD) * table.width, coming[i & (AHEAD - 1)]
+            )
+        if i < count:
+            coming[i & (AHEAD - 1)] = placement(table, queries + i * table.width)
+            prefetch_digest(table, coming[i & (AHEAD - 1)])
 
 
 cdef class Digests:
@@ -286,13 +303,14 @@ cdef class DigestSet:
         return self.digests.count
 
     def find(self, Digests queries not None):
-        """Return for each digest its entry, or -1."""
-        cdef Py_ssize_t i
-        cdef const uint8_t* digest
-        found = []
-        for i in range(queries.count):
-            digest = queries.data + i * queries.width
-            found.append(find_digest(&self.table, digest, placement(&self.table, digest)))
+        """Return for each digest its entry, or -1, as array("q"); releases the GIL."""
+        if queries.width != self.digests.width:
+            raise ValueError("digests of another kind than the list holds")
+        found = array("q", bytes(8 * queries.count))
+        cdef int64_t[::1] entries = found
+        if queries.count > 0:
+            with nogil:
+                find_all(&self.table, queries.data, queries.count, &entries[0])
         return found
 
     @property

@@ -56,7 +56,7 @@ def fuzz_set(data: bytes) -> None:
     packed = pack_digests(entries, 32)
     queries = [*entries, "00" * 32, "ff" * 32]
     found = DigestSet(packed, KEY).find(pack_digests(queries, 32))
-    assert found == [first.get(query, -1) for query in queries]
+    assert list(found) == [first.get(query, -1) for query in queries]
     assert list(without_repeats(packed, KEY)) == list(first)
 
 
