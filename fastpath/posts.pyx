@@ -58,7 +58,7 @@ cdef enum:
     TEXT_BYTES = 65536  # MAX_TEXT_BYTES
     ID_BYTES = 256  # MAX_ID_BYTES
     REVISION_MAX = 2147483647  # MAX_REVISION
-    MAX_NESTING = 24  # levels read here; slow_path takes up to 32
+    MAX_NESTING = 32  # levels of a value: MAX_DEPTH, beyond which slow_path refuses
     MAX_NUMBER_BYTES = 40  # longer literals are slow: orjson's rounding and range decide
     MAX_SCORES = 32  # members of scores compared for repeats; more are slow
     POOL_VALUES = 512  # kept values of an ordinary post; more are taken from the arena

@@ -164,7 +164,7 @@ UNUSUAL = {
     "type: -0": b'{"id":-0,"account":{"id":"u"},"text":""}',
     "number": b'{"id":"1","account":{"id":"u"},"text":"","x":1e200}',
     "number: long": b'{"id":"1","account":{"id":"u"},"text":"","x":%b}' % (b"1" * 41),
-    "nesting": b'{"id":"1","account":{"id":"u"},"text":"","x":%b}' % (b"[" * 25 + b"]" * 25),
+    "nesting": b'{"id":"1","account":{"id":"u"},"text":"","x":%b}' % (b"[" * 32 + b"]" * 32),
     "syntax: a byte order mark": b'\xef\xbb\xbf{"id":"1","account":{"id":"u"},"text":""}',
     "incomplete": b'{"id":"1","account":{"id":"u"}}',
     "type: an unknown op": b'{"id":"1","account":{"id":"u"},"text":"","op":"undo"}',
