@@ -55,6 +55,9 @@ def simhash(setting: str, content: str) -> Case:
 
 
 CASES = {
+    # Entries that are valid and probably not meant
+    "domain-suffix": listed("domains.txt", "co.uk\ngithub.io\nevil.co.uk\n"),
+    "domain-covered": listed("domains.txt", "a.b.evil.example\nevil.example\n"),
     # YAML
     "yaml-bracket": Case({"[folded]": "[folded"}),
     "yaml-colon": Case({"posts, over: 60s": "posts, over: 60s: 1"}),
@@ -96,6 +99,9 @@ CASES = {
     "radius-negative": pdq("radius: -1"),
     "quality-kind": Case({"kind: sha256": "kind: sha256, min_quality: 50"}),
     "quality-high": pdq("min_quality: 101"),
+    "pdq-plain": pdq("min_quality: 60", f"pdq,quality\n{DIGEST},59\n{'cd' * 32},60\n"),
+    "pdq-quality": pdq("radius: 31", f"pdq,quality\n{DIGEST},good\n"),
+    "url-covered": listed("links.txt", "https://evil.example/a\nhttps://evil.example/a?b=c\n"),
     "pdq-short": pdq("radius: 31", f"pdq\n{DIGEST[:-2]}\n"),
     "simhash-far": simhash("radius: 8", "0123456789abcdef\n"),
     "simhash-short": simhash("radius: 3", "storm the hall now\n"),

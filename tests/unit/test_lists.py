@@ -11,7 +11,13 @@ import pytest
 from fastpath.text import fold_text
 from worker.policy import files
 from worker.policy.files import BundleFiles
-from worker.policy.lists import DigestEntries, ListKind, read_digests_in, read_list
+from worker.policy.lists import (
+    MAX_LIST_WARNINGS,
+    DigestEntries,
+    ListKind,
+    read_digests_in,
+    read_list,
+)
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -152,3 +158,32 @@ def test_entries_that_are_refused(kind: ListKind, entry: str, hint: str) -> None
 def test_bytes_that_are_not_utf8_name_their_line() -> None:
     found = read_list("a.txt", b"one\ntwo\n\xff\n", "keyword")
     assert [(each.line, each.message) for each in found.errors] == [(3, "byte 8 is not UTF-8")]
+
+
+def test_an_image_below_the_floor_is_left_out() -> None:
+    content = f"pdq,quality\n{DIGEST},49\n{DIGEST[::-1]},50\n{'ab' * 32},\n"
+    found = read_list("a.csv", content.encode(), "pdq", min_quality=50)
+    assert found.entries == (DIGEST[::-1], "ab" * 32)
+    assert [(each.line, each.message) for each in found.warnings] == [
+        (2, "quality 49 is below 50: left out")
+    ]
+
+
+def test_doubtful_domains_stay_and_are_named() -> None:
+    names = ("co.uk", "github.io", "a.github.io", "evil.example", "a.evil.example")
+    found = read_list("a.txt", "\n".join(names).encode(), "domain")
+    assert found.entries == names
+    assert [(each.line, each.message.partition(":")[0]) for each in found.warnings] == [
+        (1, "`co.uk` is a public suffix"),
+        (2, "people get names of their own under `github.io`"),
+        (3, "line 2 covers it"),
+        (5, "line 4 covers it"),
+    ]
+
+
+def test_doubts_end_before_they_fill_a_screen() -> None:
+    names = ["evil.example", *(f"{n}.evil.example" for n in range(100))]
+    found = read_list("a.txt", "\n".join(names).encode(), "domain")
+    assert len(found.entries) == 101
+    assert len(found.warnings) == MAX_LIST_WARNINGS + 1
+    assert found.warnings[-1].message == "and 80 more doubtful entries from here on"

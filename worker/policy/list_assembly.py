@@ -29,6 +29,7 @@ from worker.policy.lists import (
     ListEntries,
     ListKind,
     Problem,
+    has_quality,
     read_digests_in,
     read_list,
 )
@@ -63,13 +64,14 @@ class ListAssembly:
         normal: Callable[[str], str] | None,
         refuse: Callable[[str, tuple[Lane, ...]], Problem] | None = None,
         lanes: tuple[Lane, ...] = (),
+        min_quality: int = 0,
     ) -> ListEntries:
         try:
             content = self.files.read(name, MAX_LIST_BYTES)
         except FileRefused as refused:
             self.findings.error(path, refused.message, refused.hint)
             return ListEntries((), (), ())
-        found = read_list(self.files.shown(name), content, kind, normal, refuse, lanes)
+        found = read_list(self.files.shown(name), content, kind, normal, refuse, lanes, min_quality)
         self.findings.errors.extend(found.errors)
         self.findings.warnings.extend(found.warnings)
         return found
@@ -99,16 +101,16 @@ class ListAssembly:
                 kinds = "regex" if key == "ungated" else "keyword"
                 self.findings.error((*path, key), f"`{key}` is for {kinds} lists", hint, key=True)
         self._distances(path, model)
-        entries = self._hash_entries((*path, "file"), model)
         limit, radius = RADII.get(model.kind, (0, 0))
         if model.radius is not None and model.radius <= limit:
             radius = model.radius
         quality = model.min_quality
         if quality is None:
             quality = DEFAULT_QUALITY if model.kind == "pdq" else 0
+        entries = self._hash_entries((*path, "file"), model, quality)
         self.hash_lists.append(HashList(name, model.kind, entries, radius, quality))
 
-    def _hash_entries(self, path: Path, model: ListModel) -> Sequence[str]:
+    def _hash_entries(self, path: Path, model: ListModel, min_quality: int) -> Sequence[str]:
         """Read the entries of a hash list; a large file of digests in the compiled core."""
         kind = model.kind
         if kind == "sha256" or kind == "md5" or kind == "pdq":
@@ -117,12 +119,14 @@ class ListAssembly:
             except FileRefused as refused:
                 self.findings.error(path, refused.message, refused.hint)
                 return ()
-            if len(content) >= LARGE_LIST_BYTES:
+            if len(content) >= LARGE_LIST_BYTES and not (
+                kind == "pdq" and has_quality(model.file, content)
+            ):
                 found = read_digests_in(self.files.shown(model.file), content, kind)
                 self.findings.errors.extend(found.errors)
                 self.findings.warnings.extend(found.warnings)
                 return found.entries
-        return self._entries(path, model.file, kind, _NORMAL[kind]).entries
+        return self._entries(path, model.file, kind, _NORMAL[kind], min_quality=min_quality).entries
 
     def _distances(self, path: Path, model: ListModel) -> None:
         """Check the keys of lists that are compared by distance."""

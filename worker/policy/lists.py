@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from fastpath.exact import read_digests, without_repeats
 from fastpath.lanes import MAX_PATTERN_BYTES
 from fastpath.simhash import gram_text_of
 from fastpath.spec import MAX_ID_BYTES, Lane
+from fastpath.url_data.suffixes import registered_domain
 from worker.policy.diagnostics import Diagnostic
 from worker.policy.files import Content
 from worker.policy.source import Text
@@ -42,6 +43,7 @@ MAX_DIGESTS_BYTES = 4 << 30  # about 64 million SHA-256 lines
 # From here on a list of digests is read by the compiled core: about 16,000 SHA-256 lines.
 LARGE_LIST_BYTES = 1 << 20
 MAX_LIST_ERRORS = 5  # per list; a wrong file would print a wall otherwise
+MAX_LIST_WARNINGS = 20  # about entries that match nothing, too much or nothing of their own
 
 _HEX_DIGITS = {"sha256": 64, "md5": 32, "pdq": 64}
 _HEX = re.compile(r"[0-9A-Fa-f]*")
@@ -72,6 +74,7 @@ class _Entry:
     line: int
     column: int
     lanes: str | None = None  # what its column holds, where there is one
+    quality: str | None = None
 
 
 Problem: TypeAlias = tuple[str, str] | None
@@ -84,13 +87,15 @@ def read_list(
     normal: Callable[[str], str] | None = None,
     refuse: Callable[[str, tuple[Lane, ...]], Problem] | None = None,
     lanes: tuple[Lane, ...] = (),
+    min_quality: int = 0,
 ) -> ListEntries:
     """Read one list file; `normal` gives the form under which two entries are the same.
 
     `refuse` says (message, hint) of an entry that is valid for its kind and still cannot be used.
     Entries come back as written, digests in lower case; of repeated entries the first stays and
     the others are warnings. An entry whose normal form is empty is an error. `lanes` are those of
-    a keyword list: an entry may name some of them.
+    a keyword list: an entry may name some of them. An image of a quality below `min_quality` is
+    left out with a warning.
     """
     try:
         text = Text(file, content.decode("utf-8-sig"))
@@ -102,9 +107,10 @@ def read_list(
     entries: list[str] = []
     entry_lanes: list[tuple[Lane, ...]] = []
     warnings: list[Diagnostic] = []
-    first: dict[str, int] = {}
+    first: dict[str, _Entry] = {}
     for entry in found:
         problem = _CHECKS[kind](entry.value) or _check_lanes(entry.lanes, lanes)
+        problem = problem or _check_quality(entry.quality)
         value = entry.value.lower() if kind in _HEX_DIGITS else entry.value
         same = value if problem is not None or normal is None else normal(value)
         if problem is None and not same:
@@ -117,13 +123,24 @@ def read_list(
             errors.append(text.at_line(entry.line, entry.column, *problem))
         elif same in first:
             hint = "the first one counts"
-            message = f"same as line {first[same]}"
+            message = f"same as line {first[same].line}"
+            warnings.append(text.at_line(entry.line, entry.column, message, hint))
+        elif entry.quality and int(entry.quality) < min_quality:
+            message = f"quality {entry.quality} is below {min_quality}: left out"
+            hint = "an image so plain is like too many others; `min_quality` sets the floor"
             warnings.append(text.at_line(entry.line, entry.column, message, hint))
         else:
-            first[same] = entry.line
+            first[same] = entry
             entries.append(value)
             if entry.lanes is not None:
                 entry_lanes.append(_named_lanes(entry.lanes, lanes))
+    doubted = list(_doubts(kind, first))
+    for entry, message, hint in doubted[:MAX_LIST_WARNINGS]:
+        warnings.append(text.at_line(entry.line, entry.column, message, hint))
+    if len(doubted) > MAX_LIST_WARNINGS:
+        entry, *_ = doubted[MAX_LIST_WARNINGS]
+        message = f"and {len(doubted) - MAX_LIST_WARNINGS:,} more doubtful entries from here on"
+        warnings.append(text.at_line(entry.line, 1, message))
     if len(errors) > MAX_LIST_ERRORS:
         following = errors[MAX_LIST_ERRORS].line
         more = f"and {len(errors) - MAX_LIST_ERRORS} more errors from here on"
@@ -132,6 +149,36 @@ def read_list(
     if not found and not errors:
         warnings.append(Diagnostic(file, 0, 0, "the list is empty", "it matches nothing"))
     return ListEntries(tuple(entries), tuple(errors), tuple(warnings), tuple(entry_lanes))
+
+
+def _doubts(kind: ListKind, first: Mapping[str, _Entry]) -> Iterator[tuple[_Entry, str, str]]:
+    """Yield (entry, message, hint) of valid entries that are probably not meant, by normal form."""
+    doubt = {"domain": _doubt_of_domain, "url": _doubt_of_url}.get(kind)
+    for same, entry in first.items() if doubt is not None else ():
+        said = doubt(same, first) if doubt is not None else None
+        if said is not None:
+            yield entry, *said
+
+
+def _doubt_of_domain(host: str, first: Mapping[str, _Entry]) -> Problem:
+    if not registered_domain(host):
+        return f"`{host}` is a public suffix: it matches nothing", "name domains under it"
+    labels = host.split(".")
+    for place in range(1, len(labels) - 1):
+        above = ".".join(labels[place:])
+        if above in first and registered_domain(above):
+            return f"line {first[above].line} covers it: `{above}`", "keep one of the two"
+    if not registered_domain(host, private=True):
+        message = f"people get names of their own under `{host}`: it matches all of them"
+        return message, "name domains under it, unless all are meant"
+    return None
+
+
+def _doubt_of_url(url: str, first: Mapping[str, _Entry]) -> Problem:
+    page, query, _ = url.partition("?")
+    if query and page in first:
+        return f"line {first[page].line} covers it: the same without a query", "keep one of the two"
+    return None
 
 
 def _named_lanes(named: str, lanes: tuple[Lane, ...]) -> tuple[Lane, ...]:
@@ -145,6 +192,21 @@ def _check_lanes(named: str | None, lanes: tuple[Lane, ...]) -> Problem:
         if lane not in lanes:
             return f"`{lane}` is no lane of this list", f"its `lanes` are {', '.join(lanes)}"
     return None
+
+
+def _check_quality(quality: str | None) -> Problem:
+    if not quality or (quality.isascii() and quality.isdigit() and int(quality) <= 100):
+        return None
+    return f"`{quality}` is no quality", "a whole number from 0 to 100, or nothing"
+
+
+def has_quality(file: str, content: Content) -> bool:
+    """Say whether a CSV file of images has a column `quality`, which the core does not read."""
+    header = bytes(content[:4096]).decode("utf-8-sig", "replace").splitlines()
+    names = next((line for line in header if line.strip() and not line.startswith("#")), "")
+    return file.endswith(".csv") and "quality" in (
+        name.strip().lower() for name in names.split(",")
+    )
 
 
 def read_digests_in(file: str, content: Content, kind: DigestKind) -> DigestEntries:
@@ -204,6 +266,7 @@ def _csv_entries(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnos
     entries: list[_Entry] = []
     column: int | None = None
     lanes_column: int | None = None
+    quality_column: int | None = None
     try:
         for row in rows:
             if not row or not any(row) or row[0].lstrip().startswith("#"):
@@ -217,14 +280,19 @@ def _csv_entries(text: Text, kind: ListKind) -> tuple[list[_Entry], list[Diagnos
                 column = header.index(kind)
                 if kind == "keyword" and "lanes" in header:
                     lanes_column = header.index("lanes")
+                if kind == "pdq" and "quality" in header:
+                    quality_column = header.index("quality")
                 continue
             value = row[column].strip() if column < len(row) else ""
             source = text.lines[rows.line_num - 1]
             lanes = None
             if lanes_column is not None:
                 lanes = row[lanes_column] if lanes_column < len(row) else ""
+            quality = None
+            if quality_column is not None and quality_column < len(row):
+                quality = row[quality_column].strip()
             place = max(0, source.find(value)) + 1
-            entries.append(_Entry(value, rows.line_num, place, lanes))
+            entries.append(_Entry(value, rows.line_num, place, lanes, quality))
     except csv.Error as error:
         return entries, [text.at_line(max(1, rows.line_num), 1, f"not valid CSV: {error}")]
     if column is None:
