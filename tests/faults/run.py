@@ -86,7 +86,7 @@ def _fault(
 ) -> None:
     """Load the stream part by part while the slots go from fault to fault."""
     shutil.copytree(deployment.bundle, deployment.folder / "bundle")
-    loader = Loader(deployment.settings())
+    loader = Loader(deployment.patient())
     feed = Feed(loader, stream.posts(report.seed, posts), posts, wanted)
     told = 0
 

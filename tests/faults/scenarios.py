@@ -138,6 +138,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "silence": Scenario(
         "a broker that takes everything and answers nothing, for longer than a phase may last",
         brokers=Silent,
+        plans={"a": stands, "b": stands, "c": kills},
         heals=frozenset({LOST}),
         must_end=71,
     ),

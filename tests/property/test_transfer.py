@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fastpath.records import BatchView
 from fastpath.reference.records import partition_of
@@ -196,6 +198,31 @@ def test_an_interrupted_import_is_refused() -> None:
         partly.feed(value)
     with pytest.raises(StateMismatch, match="slice"):
         partly.progress(77)
+
+
+@given(
+    st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=4), max_size=30),
+    st.integers(1, 200),
+)
+def test_records_are_joined_into_transactions_that_cut_no_list(
+    sizes: list[list[bytes]], most: int
+) -> None:
+    lists = [[(b"k", value) for value in values] for values in sizes]
+    joined = list(transfer.transactions_of(iter(lists), most))
+    assert [each for records in joined for each in records] == [e for each in lists for e in each]
+    left = [list(each) for each in lists]
+    for number, records in enumerate(joined):
+        taken: list[KeyValue] = []
+        parts = 0
+        while len(taken) < len(records):
+            taken += left.pop(0)
+            parts += 1
+        assert taken == records, "a list was cut"
+        size = sum(len(key) + len(value) for key, value in records)
+        assert parts == 1 or size <= most
+        if number + 1 < len(joined):
+            more = sum(len(key) + len(value) for key, value in left[0])
+            assert size + more > most, "one more would have had room"
 
 
 def test_sightings_are_placed_as_screen_places_them() -> None:

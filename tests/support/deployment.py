@@ -136,6 +136,18 @@ class Deployment:
     def settings(self, **kafka: Any) -> Settings:
         return Settings(**self.document(**kafka))
 
+    def patient(self) -> Settings:
+        """Give settings for a loader that waits for minutes: what it could not count is lost."""
+        kafka = {
+            "request_timeout_ms": 20_000,
+            "delivery_timeout_ms": 200_000,
+            "transaction_timeout_ms": 210_000,
+            "max_poll_interval_ms": 220_000,
+        }
+        return Settings(
+            **self.document(**kafka), shutdown={"flush_ms": 200_000, "grace_ms": 300_000}
+        )
+
     def create(self) -> None:
         runtime.create_topics(self.settings())
 

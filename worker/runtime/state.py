@@ -154,10 +154,11 @@ class StateTools:
         return plan
 
     def _write(self, parked: ParkedStage, state: Moved, offset: int) -> None:
-        """Write slice by slice; only the last transaction makes the partition whole."""
+        """Write one transaction after the other; only the last one makes the partition whole."""
         bundle = bytes.fromhex(self._bundle.digest)
         held: list[tuple[bytes, bytes]] | None = None
-        for records in transfer.records_of(state, offset, bundle, SLOT):
+        lists = transfer.records_of(state, offset, bundle, SLOT)
+        for records in transfer.transactions_of(lists):
             if held is not None:
                 parked.write(self._topic, state.partition, held)
             held = records

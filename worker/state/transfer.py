@@ -34,6 +34,9 @@ from worker.state.state_writer import StateWriter
 Partitioner: TypeAlias = Literal["murmur2", "crc32"]
 # Gives the partition of an entry's key among so many; None where it belongs to a partition as such.
 Placement: TypeAlias = Callable[[Entry, int], int | None]
+# A transaction takes about as long for one record as for some MiB. What it holds must be written
+# within the producer's delivery timeout (12 s by default), however slow the brokers are.
+TRANSACTION_BYTES = 4 << 20
 _PARTITIONERS: tuple[Partitioner, ...] = ("murmur2", "crc32")
 
 
@@ -206,7 +209,7 @@ def _placed(name: Partitioner, murmur2: int, crc32: int, partitions: int) -> int
 def records_of(
     state: Moved, in_next: int, bundle: bytes, slot: str, *, ring: int = RING
 ) -> Iterator[list[KeyValue]]:
-    """Make the records of an empty state partition, one list per transaction.
+    """Make the records of an empty state partition, in lists that no transaction may cut.
 
     The claim and the only delta come in the last transaction, and the delta is the second of its
     kind: so a restore refuses what an interrupted import left, and a slice that is missing. That
@@ -226,3 +229,20 @@ def records_of(
         )
     claim = writer.claim(slot, 0, state.partitions, in_next)
     yield claim + writer.delta(in_next, state.stream_time, bundle, b"")
+
+
+def transactions_of(
+    lists: Iterable[list[KeyValue]], most: int = TRANSACTION_BYTES
+) -> Iterator[list[KeyValue]]:
+    """Join lists of records into transactions of at most `most` bytes, or of one list."""
+    held: list[KeyValue] = []
+    size = 0
+    for records in lists:
+        added = sum(len(key) + len(value) for key, value in records)
+        if held and size + added > most:
+            yield held
+            held, size = [], 0
+        held = [*held, *records]
+        size += added
+    if held:
+        yield held
