@@ -61,9 +61,9 @@ def _judge_state(deployment: Deployment, report: Report, watch: Watch) -> list[s
         )
         for number in range(deployment.partitions):
             where, ended = f"I5: {topic}-{number}", None
-            for part in (*watch.moved, watch.state):
+            for moved, part in enumerate((*watch.moved, watch.state)):
                 held = part.records[TopicPartition(topic, number)]
-                log = follow((read.offset, read.value) for read in held)
+                log = follow(((read.offset, read.value) for read in held), imported=moved > 0)
                 wrong += [f"{where}: {each}" for each in log.broken[:3]]
                 if ended is not None and log.began != ended:
                     wrong.append(f"{where} was moved at {ended} and begins at {log.began}")

@@ -14,6 +14,8 @@ _CLAIM = struct.Struct("<QQqQiIIHH")
 _DELTA = struct.Struct("<QQqqq32sIHH")
 _SLICE = struct.Struct("<QQqHHH")
 _RING = 4_096
+_SLICES = 256
+_IMPORTED = 2  # the seq of the only delta of an import
 
 
 @dataclass
@@ -29,6 +31,7 @@ class StateLog:
     deltas: int = 0
     slices: int = 0
     broken: list[str] = field(default_factory=list)
+    imported: bool = False  # it begins with the slices of an import, then its claim and its delta
     _chunks: int = 0  # still to come of the newest delta
     _top: int = 0  # the highest epoch claimed
     _undecided: bool = False  # no delta stands behind the newest claim
@@ -57,6 +60,9 @@ class StateLog:
         rises = 0 < epoch <= self._top + 1 if self._undecided else epoch == self.epoch + 1
         self._hold(rises, offset, f"claim {epoch} after {self.epoch}..{self._top}")
         self._top = max(self._top, epoch)
+        if self.imported and self.claims == 0:
+            self._hold(len(self._as_of) == _SLICES, offset, "an import without all of its slices")
+            self.seq = _IMPORTED - 1
         self._hold(previous == self.seq, offset, f"a claim upon delta {previous}, not {self.seq}")
         at = self.in_next
         self._hold(at in (None, in_next), offset, f"a claim at {in_next}, the state at {at}")
@@ -86,15 +92,17 @@ class StateLog:
 
     def _slice(self, offset: int, _value: bytes, body: bytes) -> None:
         epoch, as_of, _, slice_, _, _ = _SLICE.unpack_from(body)
-        self._hold(epoch == self.epoch, offset, f"a slice of epoch {epoch}")
-        self._hold(as_of == self.seq, offset, f"a slice as of {as_of}, the delta is {self.seq}")
+        starts = self.imported and self.claims == 0
+        under, after = (1, _IMPORTED) if starts else (self.epoch, self.seq)
+        self._hold(epoch == under, offset, f"a slice of epoch {epoch}")
+        self._hold(as_of == after, offset, f"a slice as of {as_of}, the delta is {after}")
         self._as_of[slice_] = as_of
         self.slices += 1
 
 
-def follow(records: Iterable[tuple[int, bytes | None]]) -> StateLog:
+def follow(records: Iterable[tuple[int, bytes | None]], imported: bool = False) -> StateLog:
     """Follow (offset, value) of one partition from its first record."""
-    log = StateLog()
+    log = StateLog(imported=imported)
     for offset, value in records:
         if value is None:
             log.broken.append(f"offset {offset}: a record without a value")

@@ -16,8 +16,10 @@ from tests.faults.segments import outcomes
 from tests.faults.state_log import follow
 from tests.support.deployment import ROOT, Read
 from tests.support.scan_run import scan
+from worker.state import transfer
 from worker.state.restore import Tail
 from worker.state.state_writer import StateWriter
+from worker.state.transfer import Moved
 
 BUNDLE = ROOT / "deploy" / "example" / "bundle"
 KEY = bytes.fromhex("5a" * 32)
@@ -156,6 +158,15 @@ def test_who_claims_behind_a_delta_counts_on_from_its_epoch(claims: int, holds: 
     seen.tail.epoch += claims - 1
     values += seen.claim("a", 4, 1, 10)
     assert (follow(enumerate(value for _, value in values)).broken == []) is holds
+
+
+def test_an_import_is_followed_and_a_lost_slice_of_it_is_seen() -> None:
+    lists = transfer.records_of(Moved(0, 1, 0, ()), 70, bytes(32), "import")
+    records = [value for each in lists for _, value in each]
+    log = follow(enumerate(records), imported=True)
+    assert (log.broken, log.began, log.in_next, log.seq) == ([], 70, 70, 2)
+    assert "without all" in follow(enumerate(records[1:]), imported=True).broken[0]
+    assert follow(enumerate(records)).broken, "nothing else may begin so"
 
 
 @pytest.mark.parametrize("lost", [0, 1, 3, 9, 11])
