@@ -140,7 +140,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         brokers=Silent,
         plans={"a": stands, "b": stands, "c": kills},
         heals=frozenset({LOST}),
-        must_end=71,
+        must_end=70,
     ),
     "parted": Scenario(
         "three brokers; one slot is cut off from some of them, and from others not",
