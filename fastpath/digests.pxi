@@ -26,6 +26,14 @@ cdef inline uint64_t load_tail(const uint8_t* at, size_t size) noexcept nogil:
     return value
 
 
+cdef inline uint64_t load_seven(const uint8_t* at) noexcept nogil:
+    """Load seven bytes, little-endian, in two parts that share one."""
+    cdef uint32_t low, high
+    memcpy(&low, at, 4)
+    memcpy(&high, at + 3, 4)
+    return low | (<uint64_t>high << 24)
+
+
 cdef struct SipState:
     uint64_t v0
     uint64_t v1
@@ -90,14 +98,16 @@ cdef Sip128 siphash128(
     if size < 7:
         sip_block(&s, last | tag | (load_tail(data, size) << 8))
         return sip_finish(&s)
-    sip_block(&s, tag | (load_tail(data, 7) << 8))
+    sip_block(&s, tag | (load_seven(data) << 8))
     data += 7
     size -= 7
     while size >= 8:
         sip_block(&s, load64(data))
         data += 8
         size -= 8
-    sip_block(&s, last | load_tail(data, size))
+    if size > 0:  # at least seven bytes stand before the rest: the last eight hold it
+        last |= load64(data + size - 8) >> (64 - 8 * size)
+    sip_block(&s, last)
     return sip_finish(&s)
 
 

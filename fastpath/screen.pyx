@@ -22,8 +22,8 @@ from fastpath.exact cimport (
 from fastpath.hashes cimport (
     KIND_DOMAIN, KIND_LAST, KIND_PHRASE, KIND_URL, NAME_FOUND, NAME_NO_MEMORY, NAME_TOO_MANY,
     BlakeMessage, ExactLists, HashSlot, HashTable, NameSearch, Sip128, SipKey, TextSpan, UrlView,
-    blake2b, blake2b_all, canonical_url, find_hash, hex_bytes, next_name, next_url, sip_key,
-    siphash128, store_sip,
+    blake2b, blake2b_all, canonical_url, find_hash, hex_bytes, next_name, next_url,
+    prefetch_hash, sip_key, siphash128, store_sip,
 )
 from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, make_lanes, scan
 from fastpath.near cimport (
@@ -82,6 +82,7 @@ cdef enum:
     VALUES_AHEAD = 3  # posts whose distinct values are on their way while one is counted,
     ROWS_AHEAD = 8  # whose rows are, and
     SLOTS_AHEAD = 16  # whose index slots are
+    DOMAINS_AHEAD = 8  # whose slots are on their way before the first one is read
     TARGET_TAG = 6  # first byte hashed: 0 account, 1 to 5 fingerprints, 6 reply or repost target
 
     FLAG_LATE = 1  # bits by place in FLAGS
@@ -595,19 +596,25 @@ cdef class Screen:
     cdef int read_url(self, const uint8_t* data, size_t size, Found* found) noexcept nogil:
         """Look a URL up and those that it wraps; the innermost is what the post leads to."""
         cdef UrlView url, inside
+        cdef Sip128[2] keys
+        cdef uint32_t count
         cdef int wraps = 0
         if canonical_url(&self.arena.bump, data, size, &url) != 0:
             return READ_NO_MEMORY
         while True:
             if url.userinfo:
                 found.flags |= FLAG_URL_USERINFO
-            if not self.look_up(KIND_URL, url.canonical, url.size):
-                return READ_NO_MEMORY
-            if url.page_size < url.size and not self.look_up(
-                KIND_URL, url.canonical, url.page_size
+            count = 0
+            if self.lists.tables[KIND_URL].keys > 0 and url.size > 0:
+                keys[0] = self.send_for(KIND_URL, url.canonical, url.size)
+                count = 1
+                if 0 < url.page_size < url.size:
+                    keys[1] = self.send_for(KIND_URL, url.canonical, url.page_size)
+                    count = 2
+            if (
+                self.look_up_domains(url.host, url.host_size) != READ_OK
+                or not self.look_up_all(KIND_URL, keys, count)
             ):
-                return READ_NO_MEMORY
-            if self.look_up_domains(url.host, url.host_size) != READ_OK:
                 return READ_NO_MEMORY
             if url.target.size == 0:
                 break
@@ -669,37 +676,48 @@ cdef class Screen:
     cdef int look_up_domains(self, const uint8_t* host, size_t size) noexcept nogil:
         """Look up a host without its final dot, and every domain above it."""
         cdef size_t longest = self.lists.longest_domain, start = 0
+        cdef Sip128[DOMAINS_AHEAD] keys
+        cdef uint32_t count = 0
         if size == 0 or longest == 0:
             return READ_OK
         if host[size - 1] == 0x2E:
             size -= 1
         while True:
-            if size - start <= longest:
-                if not self.look_up(KIND_DOMAIN, host + start, size - start):
-                    return READ_NO_MEMORY
+            if start < size <= start + longest:
+                keys[count] = self.send_for(KIND_DOMAIN, host + start, size - start)
+                count += 1
             while start < size and host[start] != 0x2E:
                 start += 1
+            if start == size or count == DOMAINS_AHEAD:
+                if not self.look_up_all(KIND_DOMAIN, keys, count):
+                    return READ_NO_MEMORY
+                count = 0
             if start == size:
                 return READ_OK
             start += 1
 
-    cdef bint look_up(self, int kind, const uint8_t* data, size_t size) noexcept nogil:
-        """Add the entries that a value hits; false when memory ran out."""
+    cdef Sip128 send_for(self, int kind, const uint8_t* data, size_t size) noexcept nogil:
+        """Return the key of a value; where it is looked for is on its way."""
+        cdef Sip128 key = siphash128(&self.key, <uint8_t>(0x10 + kind), data, size)
+        prefetch_hash(&self.lists.tables[kind], key)
+        return key
+
+    cdef bint look_up_all(self, int kind, const Sip128* keys, uint32_t count) noexcept nogil:
+        """Add the entries that keys hit; false when memory ran out."""
         cdef const HashTable* table = &self.lists.tables[kind]
         cdef const HashSlot* slot
-        cdef uint32_t i
-        if table.keys == 0 or size == 0:
-            return True
-        slot = find_hash(table, siphash128(&self.key, <uint8_t>(0x10 + kind), data, size))
-        if slot == NULL:
-            return True
-        if not self.reserve_hits(slot.count):
-            return False
-        for i in range(slot.count):
-            self.hits[self.hit_count].list = table.pairs[slot.first + i].list
-            self.hits[self.hit_count].entry = table.pairs[slot.first + i].entry
-            self.hits[self.hit_count].distance = 0
-            self.hit_count += 1
+        cdef uint32_t i, j
+        for i in range(count):
+            slot = find_hash(table, keys[i])
+            if slot == NULL:
+                continue
+            if not self.reserve_hits(slot.count):
+                return False
+            for j in range(slot.count):
+                self.hits[self.hit_count].list = table.pairs[slot.first + j].list
+                self.hits[self.hit_count].entry = table.pairs[slot.first + j].entry
+                self.hits[self.hit_count].distance = 0
+                self.hit_count += 1
         return True
 
     cdef bint reserve_hits(self, size_t more) noexcept nogil:
