@@ -14,10 +14,12 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from fastpath.errors import BuildError
 from fastpath.field_maps import PRESETS, load_field_map
+from fastpath.field_programs import MAX_NODES
 from fastpath.posts import PostReader, fields_of
 from fastpath.records import BatchView
 from fastpath.slow_path import Canonical, canonicalize
@@ -151,10 +153,23 @@ def test_any_map_over_any_document(
     overrides: dict[str, list[str]], trees: list[object], preset: str
 ) -> None:
     ids = {"id": ["/id"], "account.id": ["/account"]}
-    reader = PostReader(load_field_map(preset, {**ids, "text": ["/a"], **overrides}))
+    field_map = load_field_map(preset, {**ids, "text": ["/a"], **overrides})
+    try:
+        reader = PostReader(field_map)
+    except BuildError as refused:
+        if refused.kind != "paths of a field map":
+            raise
+        reject()
     for tree in trees:
         document = {"id": "1", "account": "u", **(tree if isinstance(tree, dict) else {"a": tree})}
         check(orjson.dumps(document), reader)
+
+
+def test_a_map_whose_alternatives_multiply_to_too_many_paths_is_refused() -> None:
+    paths = ["/a/a/a|b[k=v]", "/a|b/0[k=v]/a|0[k=v]", "/a|0/a|0[k=v]"]
+    media = {"media": ["/a|0/a|0[k=v]/a|0"], "media.sha256": paths}
+    with pytest.raises(BuildError, match=f"paths of a field map: limit {MAX_NODES}, actual"):
+        PostReader(load_field_map("osprey", media))
 
 
 HOSTILE = list(hostile_posts())
