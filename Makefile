@@ -90,7 +90,7 @@ clean:
 	touch $@
 
 # A second core under ASan and UBSan, beside the one in place; its C is the same.
-SANITIZED := $(wildcard fastpath/*.py fastpath/*/*.py)
+SANITIZED := $(wildcard fastpath/*.py fastpath/*/*.py fastpath/*/*.txt)
 build/sanitized/built: .venv/fuzz $(SOURCES) $(SANITIZED) tests/fuzz/native.pyx
 	FASTPATH_SANITIZE=1 CC=clang LDSHARED="clang -shared" $(BIN)/python setup.py -q build_ext \
 		--build-lib build/sanitized --build-temp build/sanitized/objects
