@@ -302,7 +302,7 @@ cdef bint apply_entry(
     cdef IndexPart* part = part_of(table, &entry.key)
     cdef IndexSlot* slot = NULL
     cdef WindowRow* row
-    cdef int64_t filed = INT64_MAX, due  # when the row is looked at, at the latest
+    cdef int64_t looked_at = INT64_MAX, due  # the row is filed for that time or earlier
     cdef bint read
     if part.slots != NULL:
         slot = index_slot(table, part, &entry.key, tag)
@@ -314,7 +314,7 @@ cdef bint apply_entry(
         return True
     if slot != NULL:
         row = row_at(table, slot.row - 1)
-        filed = account_retires_at(table, row)
+        looked_at = account_retires_at(table, row)
         clear_row(table, row)
         blank_row(table, row, &entry.key)
     else:
@@ -324,7 +324,7 @@ cdef bint apply_entry(
         slot = index_slot(table, part, &entry.key, tag)
     read = get_row(table, row, entry)
     due = account_retires_at(table, row)
-    if due < filed:
+    if due < looked_at:  # else its place in the heap, a miss of the cache, need not be read
         file_row(table, slot.row - 1, due)
     return read
 

@@ -220,11 +220,13 @@ cdef WindowRow* take_row(WindowTable* table, const Sip128* key, uint32_t tag) no
 
 
 cdef void file_row(WindowTable* table, uint32_t place, int64_t due) noexcept nogil:
-    """Note that a row retires earlier than it is filed for.
+    """Note when a row retires, if that is earlier than it is filed for.
 
     One that retires later is looked at when it was to be due, and filed anew.
     """
-    heap_up(table, table.heap_places[place], Retirement(due, place))
+    cdef uint64_t at = table.heap_places[place]
+    if due < table.heap[at].due:
+        heap_up(table, at, Retirement(due, place))
 
 
 cdef void clear_row(WindowTable* table, WindowRow* row) noexcept nogil:

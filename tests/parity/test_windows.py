@@ -323,6 +323,22 @@ def test_windows_of_another_bundle_stand_still_wherever_the_restarts_are() -> No
 
 
 @pytest.mark.parametrize("seed", range(20))
+def test_who_retires_first_makes_room_whatever_images_came_before(seed: int) -> None:
+    """Images of the same accounts, older and newer ones in any order, in a table that is full."""
+    rng = random.Random(seed)
+    tables = new_tables(12)
+    for _ in range(200):
+        source = new_tables(1)[0]
+        count_compiled(source, f"{rng.randrange(12)}", rng.randrange(40_000_000), 0, [], None)
+        image = source.changes()
+        for table in tables:
+            table.restore(0, image)
+    for number in range(40):
+        count_all(tables, f"new {number}", 1_200_000 * number, 0, [], None)
+    assert len({dump(table) for table in tables}) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_damaged_images_are_judged_as_the_twin_judges_them(seed: int) -> None:
     rng = random.Random(seed)
     tables = new_tables(50)
