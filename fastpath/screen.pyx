@@ -387,7 +387,7 @@ cdef class Screen:
             failed = self.screen(refs, count, <uint32_t>view.partition, windows)
         if failed != READ_OK:
             raise MemoryError
-        self.add_rows(refs, start, count, slow, rows)
+        add_rows(self, refs, start, count, slow, rows)
 
     # Reading.
 
@@ -502,7 +502,7 @@ cdef class Screen:
                 continue
             if self.screen_post(&self.posts[i], found, windows) != READ_OK:
                 return READ_NO_MEMORY
-            if not self.pack(&self.posts[i], found, partition, refs[i].offset):
+            if not pack_post(self, &self.posts[i], found, partition, refs[i].offset):
                 return READ_NO_MEMORY
             self.count(found)
         return READ_OK
@@ -552,9 +552,9 @@ cdef class Screen:
         self.hit_count = 0
         if post.media_count > POST_MEDIA:
             found.flags |= FLAG_MEDIA_TRUNCATED
-        if self.read_urls(post, found) != READ_OK or self.read_names(found) != READ_OK:
+        if read_urls(self, post, found) != READ_OK or read_names(self, found) != READ_OK:
             return READ_NO_MEMORY
-        if self.keep_hits(found) != READ_OK:
+        if keep_hits(self, found) != READ_OK:
             return READ_NO_MEMORY
         for i in range(matches.count):
             found.lists[matches.rows[i].list] += matches.rows[i].count
@@ -570,196 +570,6 @@ cdef class Screen:
         if windows.table.broken:
             return READ_NO_MEMORY
         return self.gate(post, found)
-
-    cdef int read_urls(self, const Post* post, Found* found) noexcept nogil:
-        """Canonicalise and look up the first URLs of urls[], then those found in the text."""
-        cdef uint32_t taken = 0
-        cdef size_t pos = 0
-        cdef TextSpan span
-        found.url_count = 0
-        found.urls = NULL
-        if post.url_count > POST_URLS:
-            found.flags |= FLAG_URLS_TRUNCATED
-        while taken < post.url_count and taken < POST_URLS:
-            if self.read_url(post.urls[taken].data, post.urls[taken].size, found) != READ_OK:
-                return READ_NO_MEMORY
-            taken += 1
-        while next_url(post.text.data, post.text.size, &pos, &span):
-            if taken == POST_URLS:
-                found.flags |= FLAG_URLS_TRUNCATED
-                break
-            if self.read_url(span.data, span.size, found) != READ_OK:
-                return READ_NO_MEMORY
-            taken += 1
-        return READ_OK
-
-    cdef int read_url(self, const uint8_t* data, size_t size, Found* found) noexcept nogil:
-        """Look a URL up and those that it wraps; the innermost is what the post leads to."""
-        cdef UrlView url, inside
-        cdef Sip128[2] keys
-        cdef uint32_t count
-        cdef int wraps = 0
-        if canonical_url(&self.arena.bump, data, size, &url) != 0:
-            return READ_NO_MEMORY
-        while True:
-            if url.userinfo:
-                found.flags |= FLAG_URL_USERINFO
-            count = 0
-            if self.lists.tables[KIND_URL].keys > 0 and url.size > 0:
-                keys[0] = self.send_for(KIND_URL, url.canonical, url.size)
-                count = 1
-                if 0 < url.page_size < url.size:
-                    keys[1] = self.send_for(KIND_URL, url.canonical, url.page_size)
-                    count = 2
-            if (
-                self.look_up_domains(url.host, url.host_size) != READ_OK
-                or not self.look_up_all(KIND_URL, keys, count)
-            ):
-                return READ_NO_MEMORY
-            if url.target.size == 0:
-                break
-            if canonical_url(
-                &self.arena.bump, url.target.data, url.target.size, &inside
-            ) != 0:
-                return READ_NO_MEMORY
-            if inside.host_size == 0:
-                break
-            if wraps == WRAPS:
-                found.flags |= FLAG_URLS_TRUNCATED
-                break
-            wraps += 1
-            url = inside
-        return self.keep_url(&url, found)
-
-    cdef int keep_url(self, const UrlView* url, Found* found) noexcept nogil:
-        """Remember each URL that a post leads to once."""
-        cdef Sip128 identity
-        cdef uint32_t i
-        if url.size == 0:
-            return READ_OK
-        if found.urls == NULL:
-            found.urls = <Sip128*>bump_alloc(&self.arena.bump, POST_URLS * sizeof(Sip128))
-            if found.urls == NULL:
-                return READ_NO_MEMORY
-        identity = siphash128(&self.key, 2, url.canonical, url.size)
-        for i in range(found.url_count):
-            if (
-                found.urls[i].first == identity.first and found.urls[i].second == identity.second
-            ):
-                return READ_OK
-        found.urls[found.url_count] = identity
-        found.url_count += 1
-        return READ_OK
-
-    cdef int read_names(self, Found* found) noexcept nogil:
-        """Look up the hosts that the text names without a scheme."""
-        cdef NameSearch search
-        cdef TextSpan host
-        cdef int outcome
-        if self.lists.tables[KIND_LAST].keys == 0:
-            return READ_OK
-        memset(&search, 0, sizeof(NameSearch))
-        while True:
-            outcome = next_name(
-                &self.arena.bump, found.folded, &self.lists.tables[KIND_LAST], &self.key, &search,
-                &host,
-            )
-            if outcome == NAME_NO_MEMORY:
-                return READ_NO_MEMORY
-            if outcome == NAME_TOO_MANY:
-                found.flags |= FLAG_URLS_TRUNCATED
-            if outcome != NAME_FOUND:
-                return READ_OK
-            if self.look_up_domains(host.data, host.size) != READ_OK:
-                return READ_NO_MEMORY
-
-    cdef int look_up_domains(self, const uint8_t* host, size_t size) noexcept nogil:
-        """Look up a host without its final dot, and every domain above it."""
-        cdef size_t longest = self.lists.longest_domain, start = 0
-        cdef Sip128[DOMAINS_AHEAD] keys
-        cdef uint32_t count = 0
-        if size == 0 or longest == 0:
-            return READ_OK
-        if host[size - 1] == 0x2E:
-            size -= 1
-        while True:
-            if start < size <= start + longest:
-                keys[count] = self.send_for(KIND_DOMAIN, host + start, size - start)
-                count += 1
-            while start < size and host[start] != 0x2E:
-                start += 1
-            if start == size or count == DOMAINS_AHEAD:
-                if not self.look_up_all(KIND_DOMAIN, keys, count):
-                    return READ_NO_MEMORY
-                count = 0
-            if start == size:
-                return READ_OK
-            start += 1
-
-    cdef Sip128 send_for(self, int kind, const uint8_t* data, size_t size) noexcept nogil:
-        """Return the key of a value; where it is looked for is on its way."""
-        cdef Sip128 key = siphash128(&self.key, <uint8_t>(0x10 + kind), data, size)
-        prefetch_hash(&self.lists.tables[kind], key)
-        return key
-
-    cdef bint look_up_all(self, int kind, const Sip128* keys, uint32_t count) noexcept nogil:
-        """Add the entries that keys hit; false when memory ran out."""
-        cdef const HashTable* table = &self.lists.tables[kind]
-        cdef const HashSlot* slot
-        cdef uint32_t i, j
-        for i in range(count):
-            slot = find_hash(table, keys[i])
-            if slot == NULL:
-                continue
-            if not self.reserve_hits(slot.count):
-                return False
-            for j in range(slot.count):
-                self.hits[self.hit_count].list = table.pairs[slot.first + j].list
-                self.hits[self.hit_count].entry = table.pairs[slot.first + j].entry
-                self.hits[self.hit_count].distance = 0
-                self.hit_count += 1
-        return True
-
-    cdef bint reserve_hits(self, size_t more) noexcept nogil:
-        """Make room for more hits of the post at hand; false when memory ran out."""
-        cdef size_t room
-        cdef void* grown
-        if more > self.hit_room - self.hit_count:
-            room = 2 * self.hit_room + more
-            grown = realloc(self.hits, room * sizeof(HashHit_))
-            if grown == NULL:
-                return False
-            self.hits = <HashHit_*>grown
-            self.hit_room = room
-        return True
-
-    cdef int keep_hits(self, Found* found) noexcept nogil:
-        """Order the hits of a post, leave out repeats, and count them by list."""
-        cdef size_t i
-        cdef HashHit_* hit
-        found.hit_count = 0
-        found.hits = NULL
-        if not self.reserve_hits(found.near_count):
-            return READ_NO_MEMORY
-        if found.near_count > 0:
-            memcpy(self.hits + self.hit_count, found.near, found.near_count * sizeof(HashHit_))
-            self.hit_count += found.near_count
-        if self.hit_count == 0:
-            return READ_OK
-        qsort(self.hits, self.hit_count, sizeof(HashHit_), by_list_and_entry)
-        found.hits = <HashHit_*>bump_alloc(&self.arena.bump, self.hit_count * sizeof(HashHit_))
-        if found.hits == NULL:
-            return READ_NO_MEMORY
-        for i in range(self.hit_count):
-            hit = &self.hits[i]
-            if i > 0 and by_list_and_entry(hit, &self.hits[i - 1]) == 0:
-                continue
-            found.hits[found.hit_count] = hit[0]
-            found.hit_count += 1
-            found.lists[self.keyword_lists + hit.list] += 1
-            if hit.distance < found.distances[hit.list]:
-                found.distances[hit.list] = hit.distance
-        return READ_OK
 
     cdef void count_windows(
         self, const Post* post, Found* found, AccountWindows windows
@@ -833,107 +643,6 @@ cdef class Screen:
                 found.gated = True
         return READ_OK
 
-    cdef bint pack(
-        self, const Post* post, Found* found, uint32_t partition, int64_t offset
-    ) noexcept nogil:
-        """Pack the post's sightings in the order of types; false when memory ran out."""
-        cdef PackedEntry entry
-        cdef Sip128[16] media
-        cdef uint32_t i, j, count = 0
-        entry.text_digest = found.digest
-        entry.simhash = found.simhash
-        entry.time = found.time
-        entry.account_created_at = post.account_created_at
-        entry.partition = partition
-        entry.offset = offset
-        entry.revision = post.revision
-        entry.account = post.account.data
-        entry.account_size = <uint16_t>post.account.size
-        entry.post = post.id.data
-        entry.post_size = <uint16_t>post.id.size
-        if self.packs[0] and not self.pack_text(found, &entry):
-            return False
-        if self.packs[1]:
-            for i in range(found.url_count):
-                if not self.pack_one(&entry, 2, found.urls[i]):
-                    return False
-        if self.packs[2]:
-            for i in range(min(post.media_count, <uint32_t>POST_MEDIA)):
-                if not self.medium_identity(&post.media[i], &media[count]):
-                    continue
-                j = 0
-                while j < count and (
-                    media[j].first != media[count].first or media[j].second != media[count].second
-                ):
-                    j += 1
-                if j == count:
-                    if not self.pack_one(&entry, 3, media[count]):
-                        return False
-                    count += 1
-        if self.packs[3] and post.repost_of.size > 0:
-            if not self.pack_one(
-                &entry, 4, siphash128(&self.key, 4, post.repost_of.data, post.repost_of.size)
-            ):
-                return False
-        if self.packs[4] and post.device.size > 0:
-            if not self.pack_one(
-                &entry, 5, siphash128(&self.key, 5, post.device.data, post.device.size)
-            ):
-                return False
-        return True
-
-    cdef bint pack_one(self, PackedEntry* entry, uint8_t type_code, Sip128 identity) noexcept nogil:
-        cdef uint8_t[16] fingerprint
-        store_sip(fingerprint, identity)
-        entry.fingerprint = fingerprint
-        entry.type_code = type_code
-        self.counts[COUNT_SIGHTINGS] += 1
-        return self.packer.add(entry)
-
-    cdef bint pack_text(self, const Found* found, PackedEntry* entry) noexcept nogil:
-        """Pack the sighting of the normalised text, unless it has no letters or is exempt."""
-        cdef Normalised normalised
-        cdef const HashTable* phrases = &self.lists.tables[KIND_PHRASE]
-        cdef ByteSpan span
-        if normalise(&self.arena.bump, found.folded, &normalised) != 0:
-            return False
-        if not normalised.content:
-            return True
-        if phrases.keys > 0:
-            span = trim(found.folded.data, found.folded.size)
-            if find_hash(
-                phrases,
-                siphash128(
-                    &self.key, 0x10 + KIND_PHRASE, found.folded.data + span.start,
-                    span.end - span.start,
-                ),
-            ) != NULL:
-                return True
-        return self.pack_one(
-            entry, 1, siphash128(&self.key, 1, normalised.data, normalised.size)
-        )
-
-    cdef bint medium_identity(self, const MediumDigests* medium, Sip128* out) noexcept nogil:
-        """Return whether a medium has a digest, and the identity of the best one."""
-        cdef uint8_t[72] name
-        cdef size_t size
-        if medium.sha256.size > 0:
-            memcpy(name, b"sha256:", 7)
-            memcpy(name + 7, medium.sha256.data, 64)
-            size = 71
-        elif medium.md5.size > 0:
-            memcpy(name, b"md5:", 4)
-            memcpy(name + 4, medium.md5.data, 32)
-            size = 36
-        elif medium.pdq.size > 0:
-            memcpy(name, b"pdq:", 4)
-            memcpy(name + 4, medium.pdq.data, 64)
-            size = 68
-        else:
-            return False
-        out[0] = siphash128(&self.key, 3, name, size)
-        return True
-
     cdef void count(self, const Found* found) noexcept nogil:
         """Add one accepted create or edit to the counters."""
         cdef uint64_t* of_flags = self.counts + COUNT_SLOW_CAUSES + SLOW_CAUSE_COUNT
@@ -948,95 +657,15 @@ cdef class Screen:
             return
         self.counts[COUNT_FLAGGED] += 1
         self.counts[COUNT_LATE] += found.flags & FLAG_LATE
-        for i in range(FLAG_COUNT):
+        for i in range(<uint32_t>FLAG_COUNT):
             of_flags[i] += (found.flags >> i) & 1
         for i in range(self.gates.gate_count):
             of_gates[i] += (found.gates[i >> 6] >> (i & 63)) & 1
 
-    # Rows.
 
-    cdef object add_rows(
-        self, const RecordRef* refs, Py_ssize_t start, size_t count, dict slow, list rows
-    ):
-        cdef size_t i
-        cdef const Found* found
-        for i in range(count):
-            found = &self.found[i]
-            if found.status == STATUS_POST and found.flags == 0 and not found.gated:
-                continue
-            row = Row(start + <Py_ssize_t>i, refs[i].offset, found.time, Status.REJECT)
-            rows.append(row)
-            if found.status == STATUS_REJECTED:
-                self.reject(row, slow[i].reason, slow[i].error)
-            elif found.status == STATUS_NO_TIME:
-                self.reject(row, "field_missing", "created_at is required")
-            elif found.status == STATUS_KEY_MISMATCH:
-                seen = "null" if refs[i].key_size < 0 else f"{refs[i].key_size} bytes"
-                self.reject(row, "key_mismatch", f"key: {seen} where account.id is due")
-            else:
-                self.identify(row, &refs[i], &self.posts[i], slow.get(i))
-                self.fill(row, found)
-
-    cdef object reject(self, row, str reason, str error):
-        row.reason = reason
-        row.error = error
-        self.counts[COUNT_REJECTS] += 1
-        self.counts[COUNT_FIXED + <size_t>REJECT_REASONS.index(reason)] += 1
-
-    cdef object identify(self, row, const RecordRef* ref, const Post* post, read):
-        row.id = text_of(&post.id)
-        row.revision = post.revision
-        row.account = text_of(&post.account)
-        if post.account_created_at != INT64_MIN and post.op != OP_DELETE:
-            row.account_created_at = post.account_created_at
-        if read is None:
-            value = PyBytes_FromStringAndSize(<const char*>ref.value, <Py_ssize_t>ref.value_size)
-            row.post = LazyPost(value, self.field_map)
-        else:
-            row.post = read.post
-
-    cdef object fill(self, row, const Found* found):
-        """Fill the row of a delete or of a flagged post."""
-        cdef uint8_t[16] digest
-        cdef size_t i
-        cdef const PostMatches* matches
-        if found.status == STATUS_DELETE:
-            row.status = Status.DELETE
-            blake2b(digest, 16, NULL, 0, NULL, 0)
-            row.text_digest = PyBytes_FromStringAndSize(<const char*>digest, 16)
-            self.counts[COUNT_DELETES] += 1
-            return
-        matches = &self.matches[found.place]
-        row.status = Status.POST
-        row.flags = found.flags
-        if found.gates != NULL:
-            row.gates = int.from_bytes(
-                PyBytes_FromStringAndSize(
-                    <const char*>found.gates, <Py_ssize_t>(self.gate_words * 8)
-                ),
-                "little",
-            )
-        row.matches = tuple([self.match(matches, i) for i in range(matches.count)])
-        row.hits = tuple([self.hit(&found.hits[i]) for i in range(found.hit_count)])
-        row.windows = tuple([found.windows[i] for i in range(<size_t>len(self.spec.windows))])
-        blake2b(digest, 16, NULL, 0, found.folded.data, found.folded.size)
-        row.text_digest = PyBytes_FromStringAndSize(<const char*>digest, 16)
-
-    cdef object match(self, const PostMatches* matches, size_t i):
-        held = self.spec.keyword_lists[matches.rows[i].list]
-        return Match(
-            held.name,
-            held.patterns[matches.rows[i].pattern],
-            LANES[matches.rows[i].lane],
-            matches.rows[i].start,
-            matches.rows[i].end,
-            matches.rows[i].count,
-        )
-
-    cdef object hit(self, const HashHit_* hit):
-        held = self.spec.hash_lists[hit.list]
-        return HashHit(held.name, held.entries[hit.entry], hit.distance)
-
+include "screen_urls.pxi"
+include "screen_packing.pxi"
+include "screen_rows.pxi"
 
 if len(FLAGS) != FLAG_COUNT or len(REJECT_REASONS) != 8:
     raise ImportError("fastpath.screen was compiled with other flags than fastpath.spec has")

@@ -26,8 +26,7 @@ def move_state(deployment: Deployment, watch: Watch) -> None:
     paths = {stage: deployment.folder / f"{stage}.state.gz" for stage in STAGE_NAMES}
     for stage, path in paths.items():
         # Refused while the sessions, or the transactions, of those that were killed still last.
-        exported = partial(_state, config, "export", path, stage)
-        wait_for(lambda ran=exported: ran().code == 0, f"{stage} is exported", PARKED_S, 1.0)  # type: ignore[misc]
+        wait_for(partial(_exported, config, path, stage), f"{stage} is exported", PARKED_S, 1.0)
     watch.part(PARKED_S)
     topics = [deployment.settings().topic(f"state.{stage}") for stage in STAGE_NAMES]
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=deployment.servers)) as admin:
@@ -38,6 +37,10 @@ def move_state(deployment: Deployment, watch: Watch) -> None:
         done = _state(config, "import", path, stage, "--execute")
         assert done.code == 0, f"{stage} was not imported: {done.err}{done.out}"
     watch.resume()
+
+
+def _exported(config: Path, path: Path, stage: StageName) -> bool:
+    return _state(config, "export", path, stage).code == 0
 
 
 def _state(config: Path, command: str, path: Path, stage: str, *more: str) -> Ran:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tests.faults.takeover import Return, returned
-from tests.support.deployment import Deployment, WorkerProcess, tail
+from tests.support.deployment import Deployment, WorkerProcess, tail, within
 from worker.settings import STAGE_NAMES
 
 Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin", "serve"]
@@ -35,7 +35,6 @@ LASTS_S = 3_600.0  # longer than any run
 STOPS_S = (1.0, 12.0)  # below and above the session timeout, whichever the scenario has
 ENDED = frozenset({-signal.SIGKILL, 70, 71})  # what heals by a restart; anything else is wrong
 ZOMBIE_S = 15.0  # a fenced process ends with its next write; without work it may never write
-STEP_S = 0.05
 
 
 class Fault(NamedTuple):
@@ -224,33 +223,29 @@ class Slot(threading.Thread):
 
     def _joined(self, worker: WorkerProcess) -> bool:
         """Wait until a process was given partitions, or ends; tell whether it was."""
-        until = time.monotonic() + JOIN_S
-        while not worker.saw("partitions_assigned") and time.monotonic() < until:
-            if self.done.is_set() or worker.process.poll() is not None:
-                break
-            self._sleep_or_end(worker, 0.2)
-        return worker.saw("partitions_assigned")
+        return self._saw(worker, "partitions_assigned", JOIN_S)
 
     def _reach(self, worker: WorkerProcess) -> None:
         """Wait until a process ends or stops itself, or has had partitions for long enough."""
-        until = time.monotonic() + JOIN_S
-        phases = [("partition_restored", UNREACHED_S), ("partitions_assigned", 2 * UNREACHED_S)]
-        while worker.process.poll() is None and not _is_stopped(worker):
-            if phases and worker.saw(phases[-1][0]):
-                until = time.monotonic() + phases.pop()[1]
-                if not phases and self._renew is not None:
-                    self._renew(self._tally.starts)
-                    worker.process.send_signal(signal.SIGHUP)  # its handler is there by now
-            if time.monotonic() > until or self.done.is_set():
-                return
-            time.sleep(STEP_S)
+        if not self._saw(worker, "partitions_assigned", JOIN_S):
+            return
+        if not self._saw(worker, "partition_restored", 2 * UNREACHED_S):
+            return
+        if self._renew is not None:
+            self._renew(self._tally.starts)
+            worker.process.send_signal(signal.SIGHUP)  # its handler is there by now
+        within(lambda: self._is_over(worker), UNREACHED_S)
+
+    def _saw(self, worker: WorkerProcess, event: str, seconds: float) -> bool:
+        """Wait for an event of a process that neither ends nor stops; tell whether it came."""
+        within(lambda: worker.saw(event) or self._is_over(worker), seconds)
+        return not self._is_over(worker) and worker.saw(event)
+
+    def _is_over(self, worker: WorkerProcess) -> bool:
+        return self.done.is_set() or worker.process.poll() is not None or _is_stopped(worker)
 
     def _sleep_or_end(self, worker: WorkerProcess, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and worker.process.poll() is None:
-            if self.done.is_set():
-                return
-            time.sleep(STEP_S)
+        within(lambda: self.done.is_set() or worker.process.poll() is not None, seconds)
 
     def _kill(self, worker: WorkerProcess, otherwise: str) -> None:
         """End a process that has not ended yet, and count how it ended."""
@@ -315,10 +310,7 @@ class Slot(threading.Thread):
 
     def _await_end_of_zombie(self, worker: WorkerProcess, point: str) -> None:
         """A fenced process ends by itself as soon as it has something to write."""
-        end = time.monotonic() + ZOMBIE_S
-        while worker.process.poll() is None and time.monotonic() < end:
-            time.sleep(STEP_S)
-        if worker.process.poll() is None:
+        if not within(lambda: worker.process.poll() is not None, ZOMBIE_S):
             with self._tally.lock:
                 self._tally.idle[point] += 1
             worker.kill()

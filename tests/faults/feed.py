@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Protocol
 
 from fastpath.records import BatchView
-from worker.transport.kafka.loader import Loader
+from worker.transport.kafka.loader import Loaded
 
 # Records of one load. The least keeps every partition at work while the next end is awaited, so
 # that a failpoint that is reached once per transaction is reached within seconds.
@@ -14,10 +15,17 @@ LEAST, MOST = 12, 2_000
 AHEAD = 3  # ends of processes that posts are loaded ahead of: a restart finds a backlog
 
 
+class Loads(Protocol):
+    """Write posts: `worker.transport.kafka.loader.Loader`."""
+
+    def load(self, views: Iterable[BatchView], /) -> Loaded:
+        """Write all posts of some views and wait for the brokers."""
+
+
 class Feed:
     """Hold the rest of a stream, and the one client that writes it."""
 
-    def __init__(self, loader: Loader, lines: Iterator[bytes], posts: int, wanted: int) -> None:
+    def __init__(self, loader: Loads, lines: Iterator[bytes], posts: int, wanted: int) -> None:
         self.loaded = 0  # lines taken
         self.written = 0  # records that the brokers acknowledged
         self._lines, self._posts, self._wanted = lines, posts, wanted

@@ -132,7 +132,7 @@ class FakeLoader:
 
 def test_a_feed_goes_as_fast_as_processes_end_and_loads_every_line() -> None:
     loader = FakeLoader()
-    feed = Feed(loader, iter([b"{}"] * 10_000), posts=10_000, wanted=7)  # type: ignore[arg-type]
+    feed = Feed(loader, iter([b"{}"] * 10_000), posts=10_000, wanted=7)
     feed.load(0)
     feed.load(0)
     assert loader.sizes == [MOST, 10_000 * AHEAD // (7 + AHEAD) - MOST]

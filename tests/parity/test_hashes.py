@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpath import BuildError, hashes, isa
+from fastpath import BuildError, hashes
 from fastpath.reference import hashes as twin
 from fastpath.spec import HashList
+from tests.support import isa_levels
 
 # SipHash-2-4-128 of 00, 00 01, ... under the key 00 01 .. 0f (vectors.h of the reference
 # implementation).
@@ -78,14 +76,6 @@ def test_lists_need_a_whole_key() -> None:
         hashes.ExactLists((HashList("x", "url", ("http://a",)),), b"short")
 
 
-LEVELS = ("scalar", "avx2", "avx512")
-
-
-@pytest.mark.parametrize("level", LEVELS[: LEVELS.index(isa.ISA)])
+@pytest.mark.parametrize("level", isa_levels.LOWER)
 def test_lower_instruction_sets_make_the_same_digests(level: str) -> None:
-    """Each level below this process's own runs those tests in a process of its own."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
-    command += ["-k", "side_by_side"]
-    environment = {**os.environ, "FASTPATH_ISA": level}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3_000:]
+    isa_levels.pass_at(level, __file__, "side_by_side")

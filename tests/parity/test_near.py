@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import subprocess
-import sys
 from array import array
 from collections.abc import Sequence
 
@@ -14,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpath import BuildError, isa
+from fastpath import BuildError
 from fastpath.distances import (
     BRUTE_PDQS,
     MAX_PENDING_PDQ,
@@ -26,6 +23,7 @@ from fastpath.near import PdqIndex, SimHashIndex
 from fastpath.reference import near as twin
 from fastpath.reference.text import fold_text
 from fastpath.simhash import gram_text_of, simhash_of, simhashes_of
+from tests.support import isa_levels
 from tests.support.texts import seeded_texts
 
 TEXTS = (
@@ -281,14 +279,6 @@ def test_limits_are_checked_when_built() -> None:
         PdqIndex(b"", 3).add(bytes(32 * (MAX_PENDING_PDQ + 1)))
 
 
-LEVELS = ("scalar", "avx2", "avx512")
-
-
-@pytest.mark.parametrize("level", LEVELS[: LEVELS.index(isa.ISA)])
+@pytest.mark.parametrize("level", isa_levels.LOWER)
 def test_lower_instruction_sets_pass_these_tests(level: str) -> None:
-    """Each level below this process's own runs this file in a process of its own."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
-    command += ["-k", "not instruction_sets"]
-    environment = {**os.environ, "FASTPATH_ISA": level}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3_000:]
+    isa_levels.pass_at(level, __file__, "not instruction_sets")

@@ -28,14 +28,19 @@ STEP_S = 0.05
 INPUTS: dict[StageName, str] = {"screen": "posts", "correlate": "sightings", "enforce": "signals"}
 
 
+def within(condition: Callable[[], bool], deadline_s: float, step_s: float = STEP_S) -> bool:
+    """Wait until a condition holds, at most until the deadline; tell whether it does."""
+    end = time.monotonic() + deadline_s
+    while not (held := condition()) and time.monotonic() < end:
+        time.sleep(step_s)
+    return held
+
+
 def wait_for(
     condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S, step_s: float = STEP_S
 ) -> None:
     """Wait until a condition holds; fail with `what` after the deadline."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not within {deadline_s:.0f} s"
-        time.sleep(step_s)
+    assert within(condition, deadline_s, step_s), f"{what}: not within {deadline_s:.0f} s"
 
 
 class Read(NamedTuple):

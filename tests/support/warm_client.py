@@ -6,8 +6,11 @@ of the processor time of a start. A fork takes over what its parent has.
 
 from __future__ import annotations
 
-import kafka.admin  # noqa: F401  # whose messages count as well
+from importlib import import_module
+
 from kafka.protocol.api_message import ApiMessage
+
+import_module("kafka.admin")  # declares messages of its own
 
 
 def _warm(message: type[ApiMessage], version: int) -> None:

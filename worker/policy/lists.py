@@ -154,8 +154,10 @@ def read_list(
 def _doubts(kind: ListKind, first: Mapping[str, _Entry]) -> Iterator[tuple[_Entry, str, str]]:
     """Yield (entry, message, hint) of valid entries that are probably not meant, by normal form."""
     doubt = {"domain": _doubt_of_domain, "url": _doubt_of_url}.get(kind)
-    for same, entry in first.items() if doubt is not None else ():
-        said = doubt(same, first) if doubt is not None else None
+    if doubt is None:
+        return
+    for same, entry in first.items():
+        said = doubt(same, first)
         if said is not None:
             yield entry, *said
 

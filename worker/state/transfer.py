@@ -242,7 +242,7 @@ def transactions_of(
         if held and size + added > most:
             yield held
             held, size = [], 0
-        held = [*held, *records]
+        held += records
         size += added
     if held:
         yield held
