@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import TypeAlias
+
+import orjson
 
 from fastpath.spec import Atom
 from worker.domain.action import (
@@ -23,10 +26,11 @@ from worker.domain.action import (
     Proposal,
     Restriction,
 )
-from worker.domain.identity import account_digest, action_id
+from worker.domain.identity import ActionIds, account_digest
 from worker.domain.signal import RECORD_VERSION, Origin, Review, Signal
 from worker.policy.bundle import Bundle, Policy, Rule, Step
 from worker.stages import wire
+from worker.stages.action_form import NULL, ActionForm, Shared, Varying
 from worker.stages.protocols import Output
 from worker.state.rows import NEVER, Finding, Issued, Row
 
@@ -35,6 +39,13 @@ Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 _KIND_HEADERS: dict[ActionKind, Headers] = {
     kind: (("weir.kind", kind.encode()), ("content-type", CONTENT_TYPE)) for kind in ACTION_KINDS
 }
+# Attributes of CloudEvents 1.0 in binary mode.
+_SPECVERSION = ("ce_specversion", b"1.0")
+_SOURCE = ("ce_source", b"weir/enforce")
+_EVENT_TYPES = {
+    kind: ("ce_type", f"weir.action.{kind}.v{RECORD_VERSION}".encode()) for kind in ACTION_KINDS
+}
+_ROLES = {kind: f"actions.{kind}" for kind in ACTION_KINDS}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -60,6 +71,8 @@ class Case:
     strikes_after: int = 0
     outputs: list[Output] = field(default_factory=list)
     ids: dict[tuple[ActionKind, int], str] = field(default_factory=dict)  # by kind and step
+    begun_id: blake2b | None = None  # what all those begin with
+    said: Said | None = None  # what all its actions say alike
 
 
 @dataclass(slots=True)
@@ -76,130 +89,137 @@ class Decided:
     supersedes: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class Said:
+    """Hold what all actions on a case say alike, once the first is written."""
+
+    shared: Shared
+    key: bytes | None
+    counters: list[Counter]  # without the strikes
+    event: Headers  # subject and time, where the action goes out as a CloudEvent
+
+
 class Statements:
     """Turn decisions into outputs, and remember each under its id."""
 
     def __init__(self, bundle: Bundle, deployment: str, deployment_key: bytes) -> None:
         self._bundle = bundle
-        self._deployment = deployment
         self._key = deployment_key
-        self._drafts: dict[tuple[str, ActionKind, bool], Action] = {}
+        self._ids = ActionIds(deployment_key, deployment)
+        self._forms: dict[tuple[str, ActionKind, bool], ActionForm] = {}
 
     def id_of(self, case: Case, kind: ActionKind, step: int) -> str:
         """Name a decision on a case (rule 6 of docs/time-and-identity.md)."""
         identity = case.ids.get((kind, step))
         if identity is None:
-            finding = case.finding
-            identity = case.ids[kind, step] = action_id(
-                self._key,
-                self._deployment,
-                case.account or "",
-                finding.post,
-                finding.revision,
-                finding.policy,
-                kind,
-                step,
-            )
+            if case.begun_id is None:
+                finding = case.finding
+                case.begun_id = self._ids.begin(
+                    case.account or "", finding.post, finding.revision, finding.policy
+                )
+            identity = case.ids[kind, step] = self._ids.complete(case.begun_id, kind, step)
         return identity
 
     def write(self, case: Case, decided: Decided) -> None:
-        """Add one action to the case's outputs."""
-        identity = self.id_of(case, decided.kind, decided.step)
+        """Add one action to the case's outputs; its rules are complete before the first."""
+        kind = decided.kind
+        identity = self.id_of(case, kind, decided.step)
         seq = 0
         if case.row is not None:
             case.row.seq += 1
             seq = case.row.seq
             case.row.record(
-                Issued(
-                    identity,
-                    decided.kind,
-                    decided.step,
-                    case.finding,
-                    decided.proposal,
-                    seq=seq,
-                )
+                Issued(identity, kind, decided.step, case.finding, decided.proposal, seq=seq)
             )
-        value = wire.encode_action(self._action(case, decided, identity, seq), *case.where)
-        headers: Headers = _KIND_HEADERS[decided.kind]
+        said = case.said
+        if said is None:
+            said = case.said = self._say(case)
+        value = self._form(case, kind).fill(said.shared, _own(case, decided, identity, seq, said))
+        headers: Headers = _KIND_HEADERS[kind]
         if not case.shadow:
-            headers = (*self._cloud_event(case, decided, identity), *headers)
-        role = "shadow" if case.shadow else f"actions.{decided.kind}"
-        key = wire.account_key(case.account)
+            name = ("ce_id", identity.encode())
+            headers = (_SPECVERSION, name, _SOURCE, _EVENT_TYPES[kind], *said.event, *headers)
+        role = "shadow" if case.shadow else _ROLES[kind]
         case.outputs.append(
-            Output(case.where[2], case.origin.offset, role, key, value, headers=headers)
+            Output(case.where[2], case.origin.offset, role, said.key, value, headers=headers)
         )
 
-    def _cloud_event(self, case: Case, decided: Decided, identity: str) -> Headers:
-        """Give the attributes of CloudEvents 1.0 in binary mode."""
-        event = (
-            ("ce_specversion", b"1.0"),
-            ("ce_id", identity.encode()),
-            ("ce_source", b"weir/enforce"),
-            ("ce_type", f"weir.action.{decided.kind}.v{RECORD_VERSION}".encode()),
-        )
-        time = ("ce_time", rfc3339(case.origin.time).encode())
-        if case.account is None:  # an attribute is absent, never empty
-            return (*event, time)
-        return (*event, ("ce_subject", account_digest(self._key, case.account).encode()), time)
-
-    def _action(self, case: Case, decided: Decided, identity: str, seq: int) -> Action:
+    def _say(self, case: Case) -> Said:
         finding, signal = case.finding, case.signal
         rules = [f"{finding.policy}/{rule}" for rule in finding.rules]
-        action = self._draft(case, decided.kind).copy()
-        action["action_id"] = identity
-        action["account_id"] = case.account
-        action["account_seq"] = seq
-        action["post"] = _post(finding)
-        action["effective_at"] = case.time
-        action["expires_at"] = decided.expires_at
-        if decided.until_deleted:
-            action["release_condition"] = "post_deleted"
-        action["rule_ids"] = rules
-        action["step"] = decided.step
-        action["facts_text_id"] = "+".join(rules) or finding.policy
-        action["counters"] = list(self._counters(case, decided))
-        action["strikes_before"] = case.strikes_before
-        action["strikes_after"] = case.strikes_after
-        action["warning"] = decided.warning
-        if signal is not None:
-            action["evidence"] = signal.evidence
-            action["evidence_bundle"] = signal.bundle
-            action["post_refs"] = _post_refs(signal)
-        action["automated_detection"] = case.detected
-        action["automated_decision"] = case.review is None
-        action["proposal"] = decided.proposal
-        action["person"] = _person(case.review)
-        action["supersedes"] = decided.supersedes
-        action["in_force"] = _in_force(case)
-        action["origin"] = case.origin
-        return action
+        topic, partition, offset = case.where
+        coordinates = {"topic": topic, "partition": partition, "offset": offset}
+        shared = Shared(
+            account_id=orjson.dumps(case.account),
+            post=orjson.dumps(_post(finding)),
+            rule_ids=orjson.dumps(rules),
+            facts_text_id=orjson.dumps("+".join(rules) or finding.policy),
+            evidence=NULL if signal is None else orjson.dumps(signal.evidence),
+            evidence_bundle=NULL if signal is None else orjson.dumps(signal.bundle),
+            post_refs=b"[]" if signal is None else orjson.dumps(_post_refs(signal)),
+            automated_detection=orjson.dumps(case.detected),
+            automated_decision=orjson.dumps(case.review is None),
+            person=orjson.dumps(_person(case.review)),
+            origin=orjson.dumps(case.origin),
+            coordinates=orjson.dumps(coordinates),
+        )
+        return Said(
+            shared,
+            wire.account_key(case.account),
+            [] if signal is None else list(self._counters(case, signal)),
+            () if case.shadow else self._event(case),
+        )
 
-    def _draft(self, case: Case, kind: ActionKind) -> Action:
-        """Give what all actions of a kind under a policy say alike."""
+    def _event(self, case: Case) -> Headers:
+        time = ("ce_time", rfc3339(case.origin.time).encode())
+        if case.account is None:  # an attribute is absent, never empty
+            return (time,)
+        return (("ce_subject", account_digest(self._key, case.account).encode()), time)
+
+    def _form(self, case: Case, kind: ActionKind) -> ActionForm:
+        """Give the bytes of what all actions of a kind under a policy say alike."""
         policy, name = case.policy, case.finding.policy
-        draft = self._drafts.get((name, kind, case.shadow))
-        if draft is None:
-            draft = _drafted(self._bundle, policy, name, kind, case)
+        form = self._forms.get((name, kind, case.shadow))
+        if form is None:
+            form = ActionForm(_drafted(self._bundle, policy, name, kind, case))
             if policy is not None:  # one that the bundle lacks is named by what came: unbounded
-                self._drafts[name, kind, case.shadow] = draft
-        return draft
+                self._forms[name, kind, case.shadow] = form
+        return form
 
-    def _counters(self, case: Case, decided: Decided) -> Iterator[Counter]:
-        """Cite every number that was compared, beside what it was compared with."""
-        if case.signal is not None:
-            atoms = case.rule.when.atoms if case.rule is not None else ()
-            for name, value in case.signal.evidence.windows.items():
-                window = self._bundle.windows.get(name)
-                over_ms = window.over_ms if window is not None else None
-                yield from _compared(atoms, "window", name, f"windows.{name}", over_ms, value)
-            totals: dict[str, int] = {}
-            for match in case.signal.evidence.matches:
-                totals[match.list] = totals.get(match.list, 0) + match.count
-            for name, value in totals.items():
-                yield from _compared(atoms, "match", name, f"matches.{name}", None, value)
-        if decided.ladder_step is not None and case.policy and case.policy.ladder:
-            ttl = case.policy.ladder.strike_ttl_ms
-            yield _counter("strikes", ttl, case.strikes_after, ">=", decided.ladder_step.at)
+    def _counters(self, case: Case, signal: Signal) -> Iterator[Counter]:
+        """Cite every number that the rule compared, beside what it was compared with."""
+        atoms = case.rule.when.atoms if case.rule is not None else ()
+        for name, value in signal.evidence.windows.items():
+            window = self._bundle.windows.get(name)
+            over_ms = window.over_ms if window is not None else None
+            yield from _compared(atoms, "window", name, f"windows.{name}", over_ms, value)
+        totals: dict[str, int] = {}
+        for match in signal.evidence.matches:
+            totals[match.list] = totals.get(match.list, 0) + match.count
+        for name, value in totals.items():
+            yield from _compared(atoms, "match", name, f"matches.{name}", None, value)
+
+
+def _own(case: Case, decided: Decided, identity: str, seq: int, said: Said) -> Varying:
+    counters = said.counters
+    if decided.ladder_step is not None and case.policy and case.policy.ladder:
+        ttl, least = case.policy.ladder.strike_ttl_ms, decided.ladder_step.at
+        counters = [*counters, _counter("strikes", ttl, case.strikes_after, ">=", least)]
+    return Varying(
+        identity,
+        seq,
+        case.time,
+        decided.expires_at,
+        b'"post_deleted"' if decided.until_deleted else NULL,
+        decided.step,
+        orjson.dumps(counters),
+        case.strikes_before,
+        case.strikes_after,
+        NULL if decided.warning is None else orjson.dumps(decided.warning),
+        NULL if decided.proposal is None else orjson.dumps(decided.proposal),
+        orjson.dumps(decided.supersedes),
+        orjson.dumps(_in_force(case)),
+    )
 
 
 def _drafted(

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from fastpath.spec import MAX_TIME_MS, MIN_TIME_MS
-from worker.domain.action import Action
 from worker.domain.campaign import Campaign
 from worker.domain.dead_letter import Reason
 from worker.domain.signal import (
@@ -272,12 +271,6 @@ def encode_campaign(campaign: Campaign) -> bytes:
             "bundle": campaign.bundle,
         }
     )
-
-
-def encode_action(action: Action, topic: str, partition: int, offset: int) -> bytes:
-    """Write a decision; the coordinates are those of the signal in this run."""
-    where = {"topic": topic, "partition": partition, "offset": offset}
-    return orjson.dumps({**action, "in": where})
 
 
 def decode_signal_record(value: bytes | None) -> SignalRecord:
