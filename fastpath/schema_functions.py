@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import html
+import html.entities
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -36,6 +37,8 @@ _HREF = re.compile(r"""(?:^|\s)href\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))"""
 _ENTITY = re.compile(
     r"&(?:#0*([0-9]{1,7})|#[xX]0*([0-9A-Fa-f]{1,6})|([A-Za-z][A-Za-z0-9]{1,31}));?"
 )
+# Longest name that may stand without a semicolon, with its ampersand.
+_OPEN_NAME = 1 + max(len(name) for name in html.entities.html5 if not name.endswith(";"))
 _LINE_ENDS = frozenset({"br", "p", "div", "li", "blockquote", "pre"})
 
 
@@ -130,20 +133,40 @@ def _line_end(tag: re.Match[str]) -> str:
 
 def decode_entities(text: str) -> str:
     """Decode the character references of HTML 5 in linear time, whatever the text holds."""
-    return _ENTITY.sub(_character, text)
+    if "&" not in text:
+        return text
+    pieces = text.split("&")
+    kinds = set(pieces[1:])
+    if 2 * len(kinds) > len(pieces):
+        return _ENTITY.sub(_character, text)
+    # A record may hold 87,000 references and little else; each kind is read once.
+    decoded = {piece: _ENTITY.sub(_character, "&" + piece) for piece in kinds}
+    return pieces[0] + "".join([decoded[piece] for piece in pieces[1:]])
 
 
-def _character(entity: re.Match[str]) -> str:
-    decimal, hexadecimal, _ = entity.groups()
-    if decimal is not None:
-        return _unescaped(f"&#{decimal};")
-    if hexadecimal is not None:
-        return _unescaped(f"&#x{hexadecimal};")
-    return _unescaped(entity.group())
+def _character(reference: re.Match[str]) -> str:
+    decimal, hexadecimal, name = reference.groups()
+    if name is not None:
+        return _named(reference.group())
+    number = int(decimal) if decimal is not None else int(hexadecimal, 16)
+    if 0x20 <= number < 0x7F or 0xA0 <= number < 0xD800:
+        return chr(number)
+    if 0x10000 <= number < 0x110000 and number & 0xFFFE != 0xFFFE:
+        return chr(number)
+    return _odd_character(min(number, 0x110000))
 
 
-# A record may hold 60,000 references and little else.
-_unescaped = lru_cache(maxsize=4_096)(html.unescape)
+def _named(reference: str) -> str:
+    """Read a name, or the longest beginning that HTML takes without a semicolon."""
+    if reference[1:] in html.entities.html5:
+        return html.entities.html5[reference[1:]]
+    return html.unescape(reference[:_OPEN_NAME]) + reference[_OPEN_NAME:]
+
+
+@lru_cache(maxsize=16_384)  # there are no more
+def _odd_character(number: int) -> str:
+    """Read a number that HTML may want read as another character, or as none."""
+    return html.unescape(f"&#{number};")
 
 
 def html_links(arguments: list[Values]) -> Values:
@@ -152,10 +175,10 @@ def html_links(arguments: list[Values]) -> Values:
     links: Values = []
     for markup in arguments[0]:
         for tag in _TAG.finditer(markup) if isinstance(markup, str) else ():
-            href = _HREF.search(tag.group(3)) if tag.group(2).lower() == "a" else None
-            if href is None:
+            href = _HREF.search(tag[3]) if tag[2] in ("a", "A") else None
+            if href is None or href.lastindex is None:
                 continue
-            link = decode_entities(next(g for g in href.groups() if g is not None)).strip()
+            link = decode_entities(href[href.lastindex]).strip()
             if link and link not in known:
                 links.append(link)
     return links

@@ -7,17 +7,17 @@ docs/posts.md states these rules for people.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from itertools import islice
 from typing import NamedTuple
 
 import orjson
 
+from fastpath.documents import Document, Refusal, Repeating, Wide, parse
 from fastpath.field_maps import FieldMap, KeyTrie
 from fastpath.rfc3339 import epoch_ms, within_range
-from fastpath.spec import MAX_DEPTH, MAX_ID_BYTES, MAX_RECORD_BYTES, MAX_TEXT_BYTES
+from fastpath.spec import MAX_ID_BYTES, MAX_RECORD_BYTES, MAX_TEXT_BYTES
 
 MAX_REVISION = 2**31 - 1
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -26,11 +26,8 @@ OPS = ("create", "edit", "delete")
 CONTENT = ("text", "media", "urls", "repost_of")
 _DIGEST_DIGITS = {"sha256": 64, "md5": 32, "pdq": 64}
 _HEX = re.compile(r"[0-9A-Fa-f]+")
-_STRING_LITERAL = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)
-_BRACKETS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 # Texts that repeated keys allow; each is looked up in full, so their number is bounded.
 MAX_TEXTS = 64
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 
 # Which keys of a canonical post are read, for the search for repeated ones. "*" is any key.
 CANONICAL_KEYS: KeyTrie = {
@@ -98,27 +95,6 @@ class LazyPost(Mapping[str, object]):
         return len(self._read())
 
 
-class _Refusal(Exception):
-    def __init__(self, reason: str, error: str) -> None:
-        super().__init__(error)
-        self.rejected = Rejected(reason, error)
-
-
-class _Repeating(dict[str, object]):
-    """Hold a JSON object in which keys stood twice; the last value of each won."""
-
-    def __init__(self, pairs: list[tuple[str, object]], members: dict[str, object]) -> None:
-        super().__init__(members)
-        self.earlier: dict[str, list[object]] = {}
-        for key, value in pairs:
-            self.earlier.setdefault(key, []).append(value)
-        self.earlier = {key: values[:-1] for key, values in self.earlier.items() if values[1:]}
-
-
-class _Wide(float):
-    """Hold an integer literal of more than 19 digits as the float that orjson makes of it."""
-
-
 def canonicalize(value: bytes, field_map: FieldMap | None = None) -> Canonical | Rejected:
     """Read one record value by the rules of a post; total: every input gives one of the two.
 
@@ -145,71 +121,19 @@ def canonicalize(value: bytes, field_map: FieldMap | None = None) -> Canonical |
         if repeated and isinstance(members, dict):
             members = {**members, "text": _every_text(document.root, field_map)}
         post = _post(members, field_map)
-    except _Refusal as refusal:
-        return refusal.rejected
+    except Refusal as refusal:
+        return Rejected(refusal.reason, refusal.error)
     return Canonical(post, orjson.dumps(post), repeated)
 
 
-def _document(value: bytes) -> _Document:
+def _document(value: bytes) -> Document:
     if len(value) > MAX_RECORD_BYTES:
-        raise _Refusal("record_too_large", f"{len(value)} bytes; the limit is {MAX_RECORD_BYTES}")
+        raise Refusal("record_too_large", f"{len(value)} bytes; the limit is {MAX_RECORD_BYTES}")
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        raise _Refusal("encoding_invalid", f"not UTF-8 at byte {error.start}") from None
-    return _parse(value, text, "document")
-
-
-def _parse(value: bytes, text: str, path: str) -> _Document:
-    if _too_deep(value):
-        raise _Refusal("json_too_deep", f"{path}: nesting above {MAX_DEPTH}")
-    try:
-        orjson.loads(value)  # the acceptance oracle; its values round integers above 2**64
-    except orjson.JSONDecodeError as error:
-        raise _Refusal("json_invalid", f"{path}: {error.msg} at character {error.pos}") from None
-    return _Document(text)
-
-
-def _too_deep(value: bytes) -> bool:
-    if value.count(b"[") + value.count(b"{") <= MAX_DEPTH:
-        return False
-    # A record may hold little else than brackets, so no statement runs for each.
-    brackets = _STRING_LITERAL.sub(b"", value).translate(None, _NO_BRACKETS)
-    return max(accumulate(map(_BRACKETS.__getitem__, brackets)), default=0) > MAX_DEPTH
-
-
-def _integer(literal: str) -> int | float:
-    return int(literal) if len(literal) <= 20 else _Wide(literal)
-
-
-class _Document:
-    """Hold parsed JSON, and whether a key stood twice anywhere in it."""
-
-    def __init__(self, text: str) -> None:
-        self._repeating = False
-        decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_int=_integer)
-        self.root: object = decoder.decode(text)
-
-    def repeats(self, keys: KeyTrie) -> bool:
-        """Say whether one of these keys stood twice where it is read."""
-        return self._repeating and _repeats(self.root, keys)
-
-    def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
-        members = dict(pairs)
-        if len(members) == len(pairs):
-            return members
-        self._repeating = True
-        return _Repeating(pairs, members)
-
-
-def _repeats(value: object, keys: KeyTrie) -> bool:
-    if isinstance(value, list):
-        return any(_repeats(element, keys) for element in value)
-    if not isinstance(value, dict) or not keys:
-        return False
-    if isinstance(value, _Repeating) and ("*" in keys or not keys.keys().isdisjoint(value.earlier)):
-        return True
-    return any(_repeats(value[key], below) for key, below in keys.items() if below and key in value)
+        raise Refusal("encoding_invalid", f"not UTF-8 at byte {error.start}") from None
+    return parse(value, text, "document")
 
 
 def _every_text(root: object, field_map: FieldMap | None) -> object:
@@ -223,7 +147,7 @@ def _every_text(root: object, field_map: FieldMap | None) -> object:
     # Each is read before the next one is put in place.
     earlier = [read(root) for _ in islice(_earlier_readings(root, keys), MAX_TEXTS)]
     if len(earlier) == MAX_TEXTS:
-        raise _Refusal("field_type", f"text: more than {MAX_TEXTS} texts under repeated keys")
+        raise Refusal("field_type", f"text: more than {MAX_TEXTS} texts under repeated keys")
     texts = [text for text in earlier if isinstance(text, str)]
     if not texts or not isinstance(shown, str | None):
         return shown
@@ -245,7 +169,7 @@ def _earlier_readings(value: object, keys: KeyTrie) -> Iterator[None]:
         if key not in value:
             continue
         last = value[key]
-        for earlier in value.earlier.get(key, ()) if isinstance(value, _Repeating) else ():
+        for earlier in value.earlier.get(key, ()) if isinstance(value, Repeating) else ():
             value[key] = earlier
             yield
             yield from _earlier_readings(earlier, below)
@@ -253,7 +177,7 @@ def _earlier_readings(value: object, keys: KeyTrie) -> Iterator[None]:
         yield from _earlier_readings(last, below)
 
 
-def _opened(document: _Document, field_map: FieldMap) -> _Document:
+def _opened(document: Document, field_map: FieldMap) -> Document:
     """Open the JSON text that some streams carry as a string member of the event."""
     key, root = field_map.json_text_key, document.root
     if key is None or not isinstance(root, dict):
@@ -261,7 +185,7 @@ def _opened(document: _Document, field_map: FieldMap) -> _Document:
     inner = root.get(key)
     if not isinstance(inner, str) or not inner.lstrip(" \t\r\n").startswith("{"):
         return document
-    return _parse(inner.encode(), inner, key)
+    return parse(inner.encode(), inner, key)
 
 
 def _post(document: object, field_map: FieldMap | None) -> dict[str, object]:
@@ -297,7 +221,7 @@ def _content(fields: _Fields, post: dict[str, object]) -> None:
         post["client"] = client
     fields.copy(post, "scores", _scores)
     if not any(name in post for name in CONTENT):
-        raise _Refusal("field_missing", "one of text, media, urls, repost_of is required")
+        raise Refusal("field_missing", "one of text, media, urls, repost_of is required")
 
 
 class _Fields:
@@ -326,7 +250,7 @@ class _Fields:
         if value is None:
             path = self._prefix + name
             tried = "" if self._field_map is None else self._field_map.tried(path)
-            raise _Refusal("field_missing", f"{path} is required{tried}")
+            raise Refusal("field_missing", f"{path} is required{tried}")
         return value
 
     def nested(self, name: str) -> _Fields:
@@ -342,8 +266,8 @@ def _kind(value: object) -> str:
     return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
 
 
-def _wrong(value: object, path: str, due: str) -> _Refusal:
-    return _Refusal("field_type", f"{path}: {_kind(value)} where {due} is due")
+def _wrong(value: object, path: str, due: str) -> Refusal:
+    return Refusal("field_type", f"{path}: {_kind(value)} where {due} is due")
 
 
 def _mapping(value: object, path: str) -> dict[str, object]:
@@ -366,24 +290,24 @@ def _string(value: object, path: str) -> str:
 
 def _strings(value: object, path: str) -> list[str]:
     return [
-        _string(element, f"{path}[{place}]")
+        element if isinstance(element, str) else _string(element, f"{path}[{place}]")
         for place, element in enumerate(_sequence(value, path))
         if element is not None
     ]
 
 
 def _id(value: object, path: str) -> str:
-    if isinstance(value, _Wide):
-        raise _Refusal("id_out_of_range", f"{path}: an integer outside 64 bits")
+    if isinstance(value, Wide):
+        raise Refusal("id_out_of_range", f"{path}: an integer outside 64 bits")
     if isinstance(value, int) and not isinstance(value, bool):
         if not INT64_MIN <= value <= INT64_MAX:
-            raise _Refusal("id_out_of_range", f"{path}: an integer outside 64 bits")
+            raise Refusal("id_out_of_range", f"{path}: an integer outside 64 bits")
         return str(value)
     if not isinstance(value, str):
         raise _wrong(value, path, "a string or an integer")
     size = len(value.encode())
     if not 1 <= size <= MAX_ID_BYTES:
-        raise _Refusal("id_out_of_range", f"{path}: {size} bytes; 1 to {MAX_ID_BYTES} are allowed")
+        raise Refusal("id_out_of_range", f"{path}: {size} bytes; 1 to {MAX_ID_BYTES} are allowed")
     return value
 
 
@@ -391,7 +315,7 @@ def _whole(value: object, path: str, highest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _wrong(value, path, "an integer")
     if not 0 <= value <= highest:
-        raise _Refusal("field_type", f"{path}: an integer outside 0 to {highest}")
+        raise Refusal("field_type", f"{path}: an integer outside 0 to {highest}")
     return value
 
 
@@ -409,7 +333,7 @@ def _quality(value: object, path: str) -> int:
 
 def _op(value: object, path: str) -> str:
     if _string(value, path) not in OPS:
-        raise _Refusal("field_type", f"{path}: a string other than create, edit, delete")
+        raise Refusal("field_type", f"{path}: a string other than create, edit, delete")
     return str(value)
 
 
@@ -417,7 +341,7 @@ def _text(value: object, path: str) -> str:
     text = _string(value, path)
     size = len(text.encode())
     if size > MAX_TEXT_BYTES:
-        raise _Refusal("record_too_large", f"{path}: {size} bytes; the limit is {MAX_TEXT_BYTES}")
+        raise Refusal("record_too_large", f"{path}: {size} bytes; the limit is {MAX_TEXT_BYTES}")
     return text
 
 
@@ -434,7 +358,7 @@ def _time(value: object, path: str) -> int:
 
 def _media(value: object, path: str) -> list[dict[str, object]]:
     return [
-        _medium(_mapping(element, f"{path}[{place}]"), f"{path}[{place}].") if element != {} else {}
+        element if element == {} else _medium(_mapping(element, at := f"{path}[{place}]"), f"{at}.")
         for place, element in enumerate(_sequence(value, path))
         if element is not None
     ]
@@ -453,7 +377,7 @@ def _digest(value: object, path: str) -> str:
     digits = _DIGEST_DIGITS[path.rpartition(".")[2]]
     text = _string(value, path)
     if len(text) != digits or _HEX.fullmatch(text) is None:
-        raise _Refusal("field_type", f"{path}: a string that is not {digits} hex digits")
+        raise Refusal("field_type", f"{path}: a string that is not {digits} hex digits")
     return text.lower()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -61,6 +63,7 @@ posts = st.fixed_dictionaries(
         "more": st.recursive(texts, lambda inner: st.lists(inner, max_size=3), max_leaves=5),
     },
 )
+signs = st.text('"\\\\:{}[],e+1', max_size=6)  # what JSON is made of, inside strings
 json_values = st.recursive(
     st.one_of(
         st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), texts,
@@ -141,6 +144,46 @@ def test_values_are_those_of_orjson(value: Any) -> None:
         assert result.post["lang"] == expected
     elif expected is not None:
         assert isinstance(result, Rejected)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["lang", "x", '":', "\\"]), signs), max_size=5),
+    st.lists(st.tuples(st.sampled_from(["pdq", "y", "{"]), signs), max_size=3),
+    st.booleans(),
+)
+@example(
+    members=[("lang", ""), ("lang", '":"')], medium=[], escaped=True
+)  # a colon in place of the one lost
+def test_keys_that_repeat_where_they_are_read_are_told(
+    members: list[tuple[str, str]], medium: list[tuple[str, str]], escaped: bool
+) -> None:
+    """Whatever strings hold, a key counts once for each time that it stands; the last one wins."""
+
+    def written(value: str) -> str:
+        digits = "".join(f"\\u{ord(sign):04x}" for sign in value)
+        return f'"{digits}"' if escaped else json.dumps(value)
+
+    def object_of(pairs: list[tuple[str, str]]) -> str:
+        return "{" + ", ".join(f"{written(key)} :{written(value)}" for key, value in pairs) + "}"
+
+    digests = [(key, "0" * 64 if key == "pdq" else value) for key, value in medium]
+    document = f"""{{"id":"1","account":{{"id":"a"}},"text":"t","media":[{{}},{object_of(digests)}],
+        {object_of(members)[1:-1] or '"z":0'}}}"""
+    result = canonicalize(document.encode())
+    assert isinstance(result, Canonical)
+    read = Counter(key for key, _ in members + medium if key in ("lang", "pdq"))
+    assert result.duplicate_key is any(times > 1 for times in read.values())
+    assert result.post.get("lang") == dict(members).get("lang")
+
+
+@given(st.integers(2**62, 2**70), st.sampled_from(["", "-"]))
+def test_integers_outside_64_bits_are_no_ids(number: int, sign: str) -> None:
+    result = canonicalize(f'{{"id":{sign}{number},"account":{{"id":"a"}},"text":"t"}}'.encode())
+    if -(2**63) <= int(f"{sign}{number}") < 2**63:
+        assert isinstance(result, Canonical)
+        assert result.post["id"] == f"{sign}{number}"
+    else:
+        assert result == Rejected("id_out_of_range", "id: an integer outside 64 bits")
 
 
 def test_mutated_posts_are_accepted_as_orjson_accepts_them() -> None:

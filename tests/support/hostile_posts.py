@@ -45,6 +45,8 @@ def hostile_posts() -> Iterator[tuple[str, str, bytes]]:
         "empty strings": (b'"urls":[%b]', b'""', b","),
         "escaped strings": (b'"urls":[%b]', b'"\\n"', b","),
         "empty media": (b'"media":[%b]', b"{}", b","),
+        "empty media beside a key that repeats": (b'"y":1,"y":1,"media":[%b]', b"{}", b","),
+        "empty media under a text that repeats": (b'"text":"u","media":[%b]', b"{}", b","),
         "media of nulls": (b'"media":[%b]', b"null", b","),
         "one-digit numbers": (b'"x":[%b]', b"1", b","),
         "blanks between": (b'"x":[%b]', b"1   \n\t ", b","),
@@ -79,6 +81,10 @@ def hostile_posts() -> Iterator[tuple[str, str, bytes]]:
         "hrefs": b" href",
     }.items():
         yield name, "mastodon", _TOOT % (b"<a " + unit * ((size - 90) // len(unit)), b"")
+    each_its_own = b"".join(b"&#%d" % (1_000_000 + n) for n in range((size - 90) // 9))
+    yield "references each of its own", "mastodon", _TOOT % (b"<a " + each_its_own, b"")
+    unknown = b"".join(b"&a%05d%b" % (n, b"x" * 26) for n in range((size - 90) // 33))
+    yield "names each of its own", "mastodon", _TOOT % (b"<a " + unknown, b"")
     yield "references of a tweet", "twitter_v1", _filled(_TWEET_V1, b"&lt;")
     user = b'{"id":"0"}'
     yield (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import html.entities
 from typing import Any
 
 import orjson
@@ -200,3 +202,17 @@ def test_hostile_markup_costs_linear_time(markup: str) -> None:
 def test_entities() -> None:
     assert decode_entities("&lt;&amp;lt;&#65;&#x41;&eacute;&notin;&nope;&") == "<&lt;AAé∉&nope;&"
     assert decode_entities("&#xD800;&#0;&#1114112;") == "\ufffd\ufffd\ufffd"
+
+
+def test_references_by_number_are_those_of_html() -> None:
+    numbers = [*range(0x3000), *range(0xD700, 0x10300), *range(0x1FF00, 0x20100)]
+    numbers += [0x10FFFE, 0x10FFFF, 0x110000, 9_999_999]
+    text = " ".join(f"&#{number};&#x{number:x}" for number in numbers)
+    assert decode_entities(text) == html.unescape(text)
+
+
+def test_references_by_name_are_those_of_html() -> None:
+    forms = (name + rest for name in html.entities.html5 for rest in ("", ";", "x", "x;", "=", "&"))
+    text = " ".join(f"&{form}" for form in forms)
+    assert decode_entities(text) == html.unescape(text)
+    assert decode_entities(10 * text) == html.unescape(10 * text)
