@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import KafkaError
+from kafka.protocol.consumer.metadata import (
+    ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription,
+)
 
 from tests.integration.conftest import sample
 from tests.support.deployment import Deployment, wait_for
@@ -110,3 +116,64 @@ def test_retention_that_overtook_and_its_acceptance(
     assert not any(FIRST <= offset < 450 for offset in origins)
     ids = Counter(json.loads(r.value or b"")["action_id"] for r in deployment.actions())
     assert max(ids.values(), default=1) == 1
+
+
+class OldAndNew(AbstractPartitionAssignor):
+    """As the group's leader give the first partition of posts to itself, and all else to others."""
+
+    name = StickyPartitionAssignor.name  # what workers have in common with it
+
+    def metadata(self, topics: Any) -> ConsumerProtocolSubscription:
+        return ConsumerProtocolSubscription(0, list(topics), b"")
+
+    def on_assignment(self, assignment: Any, generation: int) -> None:
+        pass
+
+    def assign(self, cluster: Any, members: Any) -> dict[str, ConsumerProtocolAssignment]:
+        mine = next(member.member_id for member in members if len(member.metadata.topics) == 1)
+        given: dict[str, dict[str, list[int]]] = {member.member_id: {} for member in members}
+        for member in members:
+            for topic in member.metadata.topics:
+                numbers = sorted(cluster.partitions_for_topic(topic) or ())
+                if topic.endswith("-posts"):
+                    alone = len(members) == 1
+                    old = member.member_id == mine
+                    numbers = numbers if alone else numbers[:1] if old else numbers[1:]
+                given[member.member_id][topic] = numbers
+        return {
+            name: ConsumerProtocolAssignment(0, list(topics.items()), b"")
+            for name, topics in given.items()
+        }
+
+
+def test_a_partition_that_was_added_by_hand_is_begun_by_nobody(
+    deploy: Callable[..., Deployment], tmp_path: Path
+) -> None:
+    deployment = gone_through(deploy, tmp_path)
+    topic = deployment.settings().topic
+    posts, state = topic("posts"), topic("state.screen")
+    administer(deployment, lambda admin, _group: admin.create_partitions({posts: 2, state: 2}))
+    holder = KafkaConsumer(
+        posts,
+        bootstrap_servers=deployment.servers,
+        group_id=deployment.settings().group("screen"),
+        enable_auto_commit=False,
+        metadata_max_age_ms=1_000,  # to hear of the new partition
+        partition_assignment_strategy=(OldAndNew,),
+    )
+
+    def held() -> set[TopicPartition]:
+        holder.pause(*holder.assignment())
+        holder.poll(100)  # what takes part in the group
+        return set(holder.assignment())
+
+    old, new = TopicPartition(posts, 0), TopicPartition(posts, 1)
+    with contextlib.closing(holder):
+        wait_for(lambda: held() == {old, new}, "it leads")
+        worker = deployment.start("b", stages=("screen",), start="earliest")
+        wait_for(lambda: held() == {old} and worker.process.poll() is not None, "the worker ends")
+    assert worker.process.wait(90) == 73
+    assert worker.told("the state was written for 1 partitions of the input topic, now there are 2")
+    assert deployment.ends(state, "read_uncommitted")[TopicPartition(state, 1)] == 0
+    deployment.workers.clear()
+    stopped(deployment, "the state was written for 1 partitions of the input topic")

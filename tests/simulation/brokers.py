@@ -329,6 +329,10 @@ class GroupCoordinator:
             self._complete()
         return member
 
+    def add(self, partition: Partition) -> None:
+        """Assign a partition too, from the next rebalance on."""
+        self._partitions += (partition,)
+
     def rebalance(self) -> None:
         """Ask every member to join again."""
         if self.joining:
@@ -418,6 +422,16 @@ class Brokers:
         self.inputs = [Partition(topic, n) for topic in inputs for n in range(topics[topic])]
         self.coordinator = Coordinator(self.timers, draw)
         self.group = GroupCoordinator(self.timers, draw, self.inputs, sticky=sticky)
+
+    def add_partition(self, topic: str) -> Partition:
+        """Give a topic one partition more, as an operator can; an input's is assigned from now."""
+        added = Partition(topic, self.counts[topic])
+        self.counts[topic] += 1
+        self.logs[added] = Log(added)
+        if any(topic == each.topic for each in self.inputs):
+            self.inputs.append(added)
+            self.group.add(added)
+        return added
 
     def log_for(self, topic: str, key: bytes | None, partition: int | None) -> Log:
         if partition is None:

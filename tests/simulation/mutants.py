@@ -78,6 +78,27 @@ MUTANTS: dict[str, Mutant] = {
         "if False:",
         "tests/unit/test_engine_parts.py",
     ),
+    "retried_blindly": Mutant(
+        "what makes poll() raise twice is saved and passed over (R10)",
+        "worker.transport.kafka.consumer",
+        "if self._suspects.get(partition) != at:",
+        "if True:",
+        "tests/unit/test_kafka_consumer.py",
+    ),
+    "unread_settings": Mutant(
+        "a start refuses settings that void the proof (R12)",
+        "worker.transport.kafka.topics",
+        "if refused:",
+        "if False:",
+        _RULES,
+    ),
+    "emptied_markers": Mutant(
+        "a marker that the cleaner emptied is passed over in a restore",
+        "worker.transport.kafka.plain_records",
+        "return batch.records_count > 0 and bool(super()._contains_abort_marker(batch))",
+        "return bool(super()._contains_abort_marker(batch))",
+        "tests/unit/test_batch_records.py",
+    ),
     "topics_by_themselves": Mutant(
         "no topic is made by itself (R11)",
         _CLIENT,

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from tests.simulation.client import TransactionalClient
 from tests.simulation.guards import Guards
+from worker.engine.claimed_count import ClaimedCount
 from worker.engine.commands import CommitOffsets, Send
 from worker.engine.restorer import Restorer
 from worker.engine.state_records import StateRecords
@@ -124,6 +125,10 @@ class MorePartitions(Broken):
     sabotage = ("partitions",)
 
 
+class MoreOfBoth(Broken):
+    sabotage = ("partitions of both",)
+
+
 class AtLeastOnce(Guards):
     at_least_once = 1.0
 
@@ -172,6 +177,11 @@ class _TrustedTable(Restore):
 
     def progress(self, committed: int) -> Any:
         return _done(self, committed)
+
+
+def _agrees_unread(self: ClaimedCount, partitions: int, budget_s: float) -> Any:
+    return True
+    yield
 
 
 _new_restore = Restorer._new_restore
@@ -336,6 +346,12 @@ MUTATIONS: dict[str, Mutation] = {
         "keys count on where their state is not",
         (_set(Restore, "_check_shape", lambda _self, _claim: None),),
         MorePartitions,
+    ),
+    "no_claimed_count": Mutation(
+        "a new partition is compared with what was claimed of the others",
+        "who holds none of the old ones begins it without the state of its keys",
+        (_set(ClaimedCount, "agrees", _agrees_unread),),
+        MoreOfBoth,
     ),
     "offsets_first": Mutation(
         "at least once: outputs, then state, then offsets",

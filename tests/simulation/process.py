@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.brokers import Member
 from tests.simulation.client import Consumer, TransactionalClient
-from worker.domain.errors import Fatal, WeirError
+from worker.domain.errors import Fatal, StateMismatch, WeirError
 from worker.engine.commands import (
     Batch,
     Begin,
@@ -197,6 +197,8 @@ class Process:
         committed = world.guards.read_committed
         records, reached, drained = {}, {}, []
         for partition, start in command.positions.items():
+            if partition not in world.brokers.logs:
+                raise StateMismatch(f"{partition.topic} has no partition {partition.number}")
             log = world.brokers.logs[partition]
             end = log.stable_end if committed else log.end
             most = world.draw.randint(1, 12) if world.chance(0.3) else 1_000_000

@@ -24,9 +24,7 @@ from tests.simulation.brokers import Log, Stored
 from tests.support.enforce_stories import KEY, Replay, _event, oracle_for, story, told
 from tests.support.stage_inputs import bundle_with
 from tests.support.url_campaign_oracle import Share, campaign_signals
-from worker.domain.signal import Notice, Origin, PostRef
 from worker.policy.bundle import Bundle
-from worker.stages import wire
 from worker.stages.correlate import CorrelateStage
 from worker.stages.enforce import EnforceStage
 from worker.stages.protocols import ROLES
@@ -145,7 +143,7 @@ class EnforceSubject(RealSubject):
         self.said: dict[int, list[tuple[str, tuple[Any, ...]]]] = {}
         for number in range(self.partitions):
             oracle = oracle_for(self.bundle, self.act_after, number, self.partitions)
-            replay = _PartitionReplay(oracle, number)
+            replay = Replay(oracle, partition=number)
             said = self.said[number] = []
             for event in events if number == 0 else [_event(self.draw) for _ in events]:
                 at, known = len(replay.records), len(oracle.actions)
@@ -178,28 +176,6 @@ class EnforceSubject(RealSubject):
         origin = orjson.loads(record.value or b"")["origin"]
         said = told(record)  # type: ignore[arg-type]
         yield Partition(self.stateful, origin["partition"]), (origin["offset"], _json(said))
-
-
-class _PartitionReplay(Replay):
-    """Write records whose origin names the partition of the story."""
-
-    def __init__(self, oracle: Any, number: int) -> None:
-        super().__init__(oracle)
-        self.number = number
-
-    def feed(self, event: tuple[Any, ...]) -> None:
-        self.time += event[1]
-        origin = Origin("posts", self.number, len(self.records), self.time)
-        if event[0] == "notice":
-            self.records.append(self.notice_of(origin, *event[2:]))
-        else:
-            getattr(self, event[0])(origin, *event[2:])
-
-    def notice_of(self, origin: Origin, name: Any, post: Any, reason: str) -> bytes:
-        ref = PostRef(post[0], post[1], "00") if post else None
-        where = f"posts/{self.number}/{origin.offset}"
-        self.oracle.notice(name, post, reason, where, origin.time)
-        return wire.encode_notice(Notice(name, ref, reason, origin))
 
 
 def _json(said: Any) -> bytes:

@@ -34,7 +34,9 @@ def commit(world: World, kind: str) -> bool:
         case "retention":
             return _delete_unread(world, place)
         case "partitions":
-            return _add_partition(world, place.topic)
+            return _add_partition(world, with_state=world.draw.random() < 0.5)
+        case "partitions of both":
+            return _add_partition(world, with_state=True)
         case "delta lost":
             return _lose(world, log)
         case "byte flipped":
@@ -58,13 +60,22 @@ def _move_offsets(world: World, place: Partition) -> bool:
     return True
 
 
-def _add_partition(world: World, topic: str) -> bool:
-    """Give the input another partition, where state tells how many it had."""
+def _add_partition(world: World, *, with_state: bool) -> bool:
+    """Give the input another partition, and posts in it, where state tells how many it had.
+
+    With one of the state topic beside it nothing is missing: whoever holds it alone finds it
+    empty.
+    """
+    brokers, subject = world.brokers, world.subject
     claimed = any(
-        world.brokers.logs[world.subject.state, number].read(0, 1)
-        for number in range(world.subject.partitions)
+        brokers.logs[subject.state, number].read(0, 1) for number in range(subject.partitions)
     )
-    world.brokers.counts[topic] += claimed
+    if claimed:
+        added = brokers.add_partition(subject.stateful)
+        for key in KEYS:
+            brokers.logs[added].append(Stored(key, b"v", 0))
+        if with_state:
+            brokers.add_partition(subject.state)
     return claimed
 
 

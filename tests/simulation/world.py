@@ -145,7 +145,7 @@ class World:
                 self._calm()
             if not self.problems:
                 self.problems += violations(self)
-            if self.sabotage == "partitions" and self._claimed_again and not self.halted:
+            if self.sabotage.startswith("partitions") and self._went_on:
                 self.problems.append("went on although the input has another partition")
         group, coordinator = self.brokers.group, self.brokers.coordinator
         self.seen["rebalance"] = group.rebalances
@@ -219,9 +219,12 @@ class World:
             timers.run_due()
 
     @property
-    def _claimed_again(self) -> bool:
+    def _went_on(self) -> bool:
+        """Tell whether partitions were claimed after one was added: it, or all of the others."""
+        begun = self.brokers.logs.get(Partition(self.subject.state, self.subject.partitions))
         engines = [process.engine for process in self.processes if process.engine]
-        return any(p.topic == self.subject.stateful for each in engines for p in each._owned)
+        owned = [p for each in engines for p in each._owned if p.topic == self.subject.stateful]
+        return (begun is not None and begun.end > 0) or bool(owned and not self.halted)
 
     def _at_rest(self) -> bool:
         return not self._left and self.brokers.finished

@@ -107,6 +107,11 @@ def marker(offset: int, producer_id: int, kind: int) -> bytes:
     return stamped(raw, attributes=TRANSACTIONAL | CONTROL)
 
 
+def emptied(raw: bytes) -> bytes:
+    """Take the records of a batch away, as compaction does from the last one of a producer."""
+    return stamped(raw[:HEADER_BYTES], record_count=0)
+
+
 def broken(raw: bytes, at: int = -1) -> bytes:
     """Flip a bit, as a disk does."""
     damaged = bytearray(raw)

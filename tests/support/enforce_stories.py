@@ -11,22 +11,8 @@ import orjson
 
 from tests.support.enforce_oracle import Oracle, OracleLadder, OraclePolicy
 from tests.support.stage_inputs import KEY, base_bundle, view_of
-from worker.domain.signal import (
-    AccountRef,
-    Delete,
-    Evidence,
-    MatchEvidence,
-    Notice,
-    Origin,
-    Person,
-    PostName,
-    PostRef,
-    Receipt,
-    Review,
-    Signal,
-)
+from worker.domain.signal import Origin
 from worker.policy.bundle import Bundle, Ladder, Policy, Step
-from worker.stages import wire
 from worker.stages.enforce import EnforceStage
 from worker.stages.protocols import Output
 
@@ -74,16 +60,21 @@ def oracle_for(
 class Replay:
     """Feed events to the oracle and write the records that say the same."""
 
-    def __init__(self, oracle: Oracle, start: int = START) -> None:
+    def __init__(self, oracle: Oracle, start: int = START, partition: int = 0) -> None:
         self.oracle = oracle
+        self.partition = partition
         self.time = start
         self.records: list[bytes] = []
         self.posted: dict[str, int] = {}  # post of a fresh signal -> origin time
 
     def feed(self, event: tuple[Any, ...]) -> None:
         self.time += event[1]
-        origin = Origin("posts", 0, len(self.records), self.time)
+        origin = Origin("posts", self.partition, len(self.records), self.time)
         getattr(self, event[0])(origin, *event[2:])
+
+    def _write(self, kind: str, origin: Origin, **fields: Any) -> None:
+        """Write a record of `weir.signals` by docs/records.md, with no code of the stages."""
+        self.records.append(orjson.dumps({"v": 1, "kind": kind, **fields, "origin": origin}))
 
     def fresh(self, origin: Origin, name: str, policy: str, rule: str) -> None:
         post = f"fresh{origin.offset}"
@@ -94,16 +85,22 @@ class Replay:
         self, origin: Origin, name: str, post: str, revision: int, policy: str, rule: str,
         mode: Any,
     ) -> None:  # fmt: skip
-        match = MatchEvidence("words", "w", "folded", (0, 1), 1, None)
-        record = Signal(
-            AccountRef(name), PostRef(post, revision, "00"), origin, policy, rule, mode, "d",
-            Evidence((match,), {"posts_1m": 3}),
+        match = {
+            "list": "words", "pattern": "w", "lane": "folded", "span": [0, 1], "count": 1,
+            "distance": None,
+        }  # fmt: skip
+        self._write(
+            "signal", origin, account={"id": name, "created_at": None},
+            post={"id": post, "revision": revision, "digest": "00"}, policy=policy, rule=rule,
+            mode=mode, bundle="d",
+            evidence={
+                "matches": [match], "windows": {"posts_1m": 3}, "flags": [], "campaign": None
+            },
         )  # fmt: skip
-        self.records.append(wire.encode_signal(record))
         self.oracle.signal(name, post, revision, policy, rule, mode, origin.time)
 
     def delete(self, origin: Origin, name: str, post: str) -> None:
-        self.records.append(wire.encode_delete(Delete(name, post, origin)))
+        self._write("delete", origin, account={"id": name}, post={"id": post})
         self.oracle.delete(name, post, origin.time)
 
     def delete_of(self, origin: Origin, pick: int) -> None:
@@ -114,16 +111,21 @@ class Replay:
     def notice(
         self, origin: Origin, name: str | None, post: tuple[str, int] | None, reason: str
     ) -> None:
-        ref = PostRef(post[0], post[1], "00") if post else None
-        self.records.append(wire.encode_notice(Notice(name, ref, reason, origin)))
-        self.oracle.notice(name, post, reason, f"posts/0/{origin.offset}", origin.time)
+        self._write(
+            "notice", origin, reason=reason, account=name and {"id": name},
+            post=post and {"id": post[0], "revision": post[1], "digest": "00"},
+        )  # fmt: skip
+        where = f"{origin.topic}/{origin.partition}/{origin.offset}"
+        self.oracle.notice(name, post, reason, where, origin.time)
 
     def receipt(self, origin: Origin, pick: int, status: Any) -> None:
         action = self.chosen(pick)
         name = action["account_id"] if action else "a"
         identity = action["action_id"] if action else "UNKNOWN"
-        record = Receipt(name, identity, status, origin.time, origin)
-        self.records.append(wire.encode_receipt(record))
+        self._write(
+            "receipt", origin, account={"id": name}, action_id=identity, status=status,
+            at=origin.time,
+        )  # fmt: skip
         self.oracle.receipt(name, identity, status, origin.time)
 
     def review(self, origin: Origin, pick: int, decision: Any, policy: str | None) -> None:
@@ -146,11 +148,11 @@ class Replay:
         self, origin: Origin, name: str, action: str | None, post: tuple[str, int | None] | None,
         decision: Any, policy: str | None,
     ) -> None:  # fmt: skip
-        ref = PostName(*post) if post else None
-        record = Review(
-            name, action, ref, decision, policy, Person("m1", "moderator"), "seen", 0, origin
-        )
-        self.records.append(wire.encode_review(record))
+        self._write(
+            "review", origin, account={"id": name}, action_id=action,
+            post=post and {"id": post[0], "revision": post[1]}, decision=decision, policy=policy,
+            by={"id": "m1", "role": "moderator"}, reason="seen", time=0,
+        )  # fmt: skip
         self.oracle.review(name, action, post, decision, policy, origin.time)
 
     def chosen(self, pick: int) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ from tests.support.batches import (
     RawKey,
     batch,
     broken,
+    emptied,
     marker,
     stamped,
 )
@@ -96,6 +97,13 @@ HAND_MADE = {
     ),
     "aborted alone": Fetched(batch(0, [GOOD] * 3, producer_id=1), aborted=((1, 0),)),
     "a marker alone": Fetched(marker(0, 1, COMMIT)),
+    "an emptied marker": Fetched(
+        batch(0, [GOOD], producer_id=1)
+        + emptied(marker(1, 1, COMMIT))
+        + batch(2, [GOOD], producer_id=2)
+        + emptied(marker(4, 2, ABORT))
+    ),
+    "an emptied batch": Fetched(emptied(batch(0, [GOOD] * 3, producer_id=1)) + batch(5, [GOOD])),
     "a cut batch": Fetched(batch(0, [GOOD]) + batch(1, [GOOD])[:-1]),
     **{f"codec {codec}": Fetched(batch(0, [GOOD] * 50, codec=codec)) for codec in range(1, 5)},
     "the old format": Fetched(old_format(), 3),

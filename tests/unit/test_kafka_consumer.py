@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from kafka import TopicPartition
 from kafka.errors import CorruptRecordError
@@ -10,9 +12,9 @@ from kafka.record.memory_records import MemoryRecords
 from fastpath.batches import RecordBatches
 from fastpath.inflate import MAX_INFLATED_BYTES, InflatedTooLargeError
 from tests.support.batches import RawKey, batch, broken
-from worker.transport.kafka.consumer import RecordHeaders
+from worker.transport.kafka.consumer import KafkaSource, RecordHeaders
 from worker.transport.kafka.plain_records import KeptRecords
-from worker.transport.protocols import Partition
+from worker.transport.protocols import Partition, Quarantined
 
 TP = TopicPartition("posts", 0)
 GOOD = (b"k", b"v", [])
@@ -47,6 +49,47 @@ def test_a_failure_whose_error_was_swallowed_ends_drained(bad: bytes) -> None:
     assert part.take(10) == []
     assert not part
     assert part.buffer.endswith(bad)
+
+
+class Standing:
+    """Stand in for the client's consumer and fetcher: one partition that fails at one place."""
+
+    def __init__(self, buffer: bytes) -> None:
+        self.position = SimpleNamespace(offset=0)
+        state = SimpleNamespace(position=self.position, highwater=2, paused=False)
+        self._subscription = SimpleNamespace(assignment={TP: state})
+        self._next_partition_records: KeptRecords | None = None
+        self._buffer = buffer
+        self.polls = 0
+
+    def poll(self, **_options: object) -> dict[object, object]:
+        self.polls += 1
+        if self.position.offset > 0:
+            return {}
+        self._next_partition_records = kept(self._buffer)
+        self._next_partition_records.take(10)
+        raise AssertionError("the record should not have been readable")
+
+    def seek(self, _tp: object, offset: int) -> None:
+        self.position.offset = offset
+
+
+def test_a_record_that_fails_is_fetched_once_more_and_then_saved_for_good() -> None:
+    bad = broken(batch(0, [GOOD]))
+    source, client = KafkaSource.__new__(KafkaSource), Standing(bad + batch(1, [GOOD]))
+    vars(source).update(
+        _consumer=client,
+        _fetcher=client,
+        _views=False,
+        _suspects={},
+        _listener=SimpleNamespace(rebalances=0),
+    )
+    assert source.poll(0.1, 10).items == (), "a transfer error would go away"
+    (letter,) = source.poll(0.1, 10).items
+    assert isinstance(letter, Quarantined)
+    assert (letter.first, letter.next, letter.letters[0].value) == (0, 1, bad)
+    assert source.poll(0.1, 10).items == ()
+    assert (client.polls, client.position.offset) == (3, 1)
 
 
 def test_a_bomb_raises_before_it_is_inflated() -> None:

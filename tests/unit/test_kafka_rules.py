@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 import worker
+from worker.domain.errors import ConfigError
 from worker.settings import STAGE_NAMES, Settings, StageName
+from worker.transport.kafka import topics
 from worker.transport.kafka.client import consumer_options, producer_options
 from worker.transport.kafka.producer import KafkaSink
 from worker.transport.kafka.topics import (
@@ -18,6 +21,7 @@ from worker.transport.kafka.topics import (
     READS,
     WRITES,
     TopicPlan,
+    Topics,
     plans,
 )
 
@@ -115,3 +119,58 @@ def test_brokers_are_checked(setting: str, good: str, bad: str, level: str) -> N
     assert rules[setting].holds(good)
     assert not rules[setting].holds(bad)
     assert rules[setting].level == level
+
+
+class Admin:
+    """Show every topic as it would be made, but for what a test says of one."""
+
+    def __init__(self, topic: str, **seen: str) -> None:
+        self._seen = {topic: seen}
+
+    def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "error_code": 0,
+                "partitions": [{"replica_nodes": [1, 2, 3]}] * plan(name).partitions,
+            }
+            for name in names
+        ]
+
+    def describe_cluster(self) -> dict[str, Any]:
+        return {"brokers": [{"node_id": 1}]}
+
+    def describe_configs(self, resources: list[Any], config_filter: str) -> dict[str, Any]:
+        assert config_filter == "all", "the default hides what nobody changed"
+        return {
+            "topic": {
+                each.name: {
+                    rule.setting: {"value": self._seen.get(each.name, {}).get(rule.setting, made)}
+                    for rule in plan(each.name).rules
+                    if (made := rule.create) is not None
+                }
+                for each in resources
+                if each.name != "1"
+            },
+            "broker": {"1": {}},
+        }
+
+
+def looking(monkeypatch: pytest.MonkeyPatch, topic: str, **seen: str) -> Topics:
+    monkeypatch.setattr(topics, "KafkaAdminClient", lambda **_options: Admin(topic, **seen))
+    return Topics(SETTINGS)
+
+
+def test_a_start_refuses_a_setting_that_voids_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = "weir.state.screen"
+    looked = looking(monkeypatch, state, **{"cleanup.policy": "compact,delete"})
+    with pytest.raises(ConfigError, match=r"cleanup\.policy.*compact,delete.*compact") as refused:
+        looked.refuse(["screen"])
+    assert refused.value.exit_code == 78
+    assert state in str(refused.value)
+
+
+def test_a_start_warns_of_a_setting_that_costs_time_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = looking(monkeypatch, "weir.state.screen", **{"segment.ms": "604800000"})
+    told = {(each.topic, each.setting) for each in looked.refuse(["screen"])}
+    assert ("weir.state.screen", "segment.ms") in told

@@ -195,11 +195,46 @@ def test_a_record_of_an_older_epoch_is_refused() -> None:
 
 def test_a_changed_partition_count_is_refused() -> None:
     bench = ran(b"a")
-    bench.broker._topics[INPUT] = 3
-    for topic in (INPUT, STATE):
-        bench.broker._logs[Partition(topic, 2)] = type(bench.broker.log(P0))()
+    add_partition(bench)
     with pytest.raises(StateMismatch, match="weir state export"):
         bench.engine().turn(6)
+
+
+def add_partition(bench: Bench) -> None:
+    """Give input and state a third partition, as an operator could by hand."""
+    for topic in (INPUT, STATE):
+        bench.broker._topics[topic] = 3
+        bench.broker._logs[Partition(topic, 2)] = type(bench.broker.log(P0))()
+
+
+@pytest.mark.parametrize("piece", [1, 1_000_000])
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+def test_who_holds_none_of_the_old_partitions_refuses_a_new_one_too(
+    delivery: str, piece: int
+) -> None:
+    bench = ran(b"a", b"a", delivery=delivery)
+    bench.engine().turn(4)  # claims again
+    for number in (0, 1):  # what the cleaner does to the older claim
+        bench.broker.log(Partition(STATE, number)).records.pop(0)
+    add_partition(bench)
+    bench.write(b"a", partition=2)
+    newcomer = [bench.engine(slot=slot, piece=piece) for slot in ("a", "b", "c")][2]
+    with pytest.raises(StateMismatch, match=r"written for 2 partitions .* now there are 3") as told:
+        newcomer.turn(8)
+    assert told.value.exit_code == 73
+    assert newcomer.source.group().assigned == {Partition(INPUT, 2)}
+    assert bench.epochs(2) == []
+
+
+def test_a_partition_that_nobody_claimed_yet_begins_beside_others_of_the_same_count() -> None:
+    bench = Bench()
+    bench.write(b"a")
+    bench.engine(slot="a")
+    second = bench.engine(slot="b")  # partition 1 alone, and the first to claim
+    second.turn(4)
+    assert (bench.epochs(0), bench.epochs(1)) == ([], [1])
+    bench.engine(slot="a", piece=1).turn(8)
+    assert bench.written() == [b"a=1"]
 
 
 def test_a_changed_partition_count_is_seen_by_a_kept_table_too() -> None:

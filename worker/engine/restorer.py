@@ -13,6 +13,7 @@ from typing import Literal
 
 from worker.domain.errors import ConfigError, RetentionOvertook, StateMismatch
 from worker.engine.asker import Asker
+from worker.engine.claimed_count import PIECE_BYTES, ClaimedCount
 from worker.engine.commands import (
     CountPartitions,
     ReadBeginnings,
@@ -25,7 +26,7 @@ from worker.engine.commands import (
 from worker.engine.fuse import Fuse
 from worker.engine.owned import Owned
 from worker.engine.tell import Tell
-from worker.settings import MIB, Settings, Start
+from worker.settings import Settings, Start
 from worker.stages.protocols import StatefulStage, Table
 from worker.state.restore import Restore, Tail
 from worker.transport.protocols import Partition, StateRecord
@@ -34,7 +35,6 @@ from worker.transport.protocols import Partition, StateRecord
 # two rounds of the brokers' search for timed-out ones (10 s by default, kafka.check warns above
 # 1 s). After that what is missing will not come. > transaction_timeout_ms.
 SEARCH_MS = 10_000
-PIECE_BYTES = 32 * MIB  # of state held at once; a state record is at most 512 KiB
 KEPT_S = 600.0  # a table of a partition that went elsewhere is freed after this
 ADVICE = "Nothing was decided; docs/fail-stops.md says what to do"
 
@@ -91,6 +91,7 @@ class Restorer:
         self._ask_s = settings.kafka.request_timeout_ms / 1000
         self._bound_s = (settings.kafka.transaction_timeout_ms + 2 * SEARCH_MS) / 1000
         self._asker = asker
+        self._claims = ClaimedCount(asker, self._state_topic)
         self._tell = tell
         self._start = start
         self._accept_gap = accept_gap
@@ -137,6 +138,7 @@ class Restorer:
     def bind(self, assigned: Iterable[Partition]) -> None:
         """Take over an assignment; nothing of it is known yet."""
         now = self._asker.now
+        self._claims.forget()
         for partition in assigned:
             kept = self._kept.pop(partition, None)
             fresh = kept or Restoring(partition, now, Fuse(partition.topic, partition.number))
@@ -168,7 +170,7 @@ class Restorer:
                 each.at = each.beginning if each.committed is None else each.committed
                 self._pass_gap(each)
             elif self._state(each) in drained:
-                yield from self._judge(each, each.restore)
+                yield from self._judge(each, each.restore, budget_s)
 
     # Where the brokers say that a partition goes on (RS1, RS4).
 
@@ -273,11 +275,12 @@ class Restorer:
             where = f"{self._state_topic}-{each.partition.number} at offset {record.offset}"
             raise StateMismatch(f"{where}: {error}. {ADVICE}") from error
 
-    def _judge(self, each: Restoring, restore: Restore) -> Steps[None]:
+    def _judge(self, each: Restoring, restore: Restore, budget_s: float) -> Steps[None]:
         """Decide whether the state has arrived, once it was read to its end."""
         stands, committed = restore.tail.in_next, each.committed
         if stands is None and committed is None:
-            yield from self._begin(each)
+            if (yield from self._claims.agrees(each.partitions, budget_s)):
+                yield from self._begin(each)
             return
         ahead = stands is not None and (committed is None or stands > committed)
         if ahead and self._exactly_once and each.asked_at != stands:

@@ -37,6 +37,7 @@ _HASH_BYTES = 16
 _DELTA_BYTES = _HEAD.size + _DELTA.size + _HASH_BYTES + _CRC.size
 _SLICE_BYTES = _HEAD.size + _SLICE.size + _CRC.size
 GENESIS = bytes(_HASH_BYTES)  # the chain hash before the first delta
+CLAIM_KEY = b"C"  # of every claim: compaction leaves a partition its newest
 
 
 class Claim(NamedTuple):
@@ -103,7 +104,7 @@ def encode_claim(claim: Claim) -> KeyValue:
         claim.slices,
         len(slot),
     )
-    return b"C", _seal(b"C", fixed + slot)
+    return CLAIM_KEY, _seal(b"C", fixed + slot)
 
 
 def encode_delta(

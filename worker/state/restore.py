@@ -175,16 +175,9 @@ class Restore:
         self._last_claim = claim
 
     def _check_shape(self, claim: Claim) -> None:
-        for what, written, now in (
-            ("partitions of the input topic", claim.partitions, self._partitions),
-            ("ring positions", claim.ring, self._ring),
-            ("slices", claim.slices, self._slices),
-        ):
-            if written != now:
-                raise StateMismatch(
-                    f"the state was written for {written} {what}, now there are {now}: move it "
-                    "with `weir state export` and `weir state import`"
-                )
+        check_partitions(claim, self._partitions)
+        _check_count("ring positions", claim.ring, self._ring)
+        _check_count("slices", claim.slices, self._slices)
 
     def _on_delta(self, delta: Delta, value: bytes) -> None:
         tail, held = self._tail, self._delta
@@ -244,6 +237,19 @@ class Restore:
                 f"slice {slice_} is known as of delta {known}, and delta "
                 f"{self._dense_from - 1} is missing"
             )
+
+
+def check_partitions(claim: Claim, partitions: int) -> None:
+    """Raise StateMismatch where a claim was made under another number of input partitions."""
+    _check_count("partitions of the input topic", claim.partitions, partitions)
+
+
+def _check_count(what: str, written: int, now: int) -> None:
+    if written != now:
+        raise StateMismatch(
+            f"the state was written for {written} {what}, now there are {now}: move it "
+            "with `weir state export` and `weir state import`"
+        )
 
 
 def _continues(before: Delta, delta: Delta) -> bool:

@@ -18,7 +18,19 @@ from worker.transport.kafka import quarantine
 from worker.transport.protocols import Partition
 
 
-class KeptRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the client is untyped
+class MarkedRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the client is untyped
+    """Read as the client does, and pass over markers that a cleaner emptied.
+
+    Of the last batch of a producer that is still known, compaction keeps the header when its
+    record may go, of a marker too. The client asks every marker for its record, raises on an
+    empty one, and would on every later read of that partition.
+    """
+
+    def _contains_abort_marker(self, batch: Any) -> bool:
+        return batch.records_count > 0 and bool(super()._contains_abort_marker(batch))
+
+
+class KeptRecords(MarkedRecords):
     """Read as the client does, and keep the fetched bytes for a record that makes it raise."""
 
     def __init__(self, fetch_offset: int, tp: Any, records: Any, *args: Any, **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from worker.transport.kafka.client import (
     guard_client,
     unavailable,
 )
+from worker.transport.kafka.plain_records import MarkedRecords
 from worker.transport.protocols import Partition, StatePiece, StateRecord
 
 POLL_RECORDS = 32  # of at most 512 KiB each: what one poll may add to a piece
@@ -53,6 +54,7 @@ class KafkaStateReader:
             self._consumer = KafkaConsumer(**options)
         except client_errors.KafkaTimeoutError as error:
             raise unavailable(settings.kafka, error) from None
+        self._consumer._fetcher.PartitionRecords = MarkedRecords
         self._ask_ms = settings.kafka.request_timeout_ms
         self._assigned: frozenset[Partition] = frozenset()
 
