@@ -228,16 +228,34 @@ cdef size_t count_entries(held, list bits, uint32_t lane):
     return patterns + len(held.exceptions) if patterns else 0
 
 
-cdef int add_form(Build* build, str form, uint32_t pattern, uint32_t place, bint folded) except -1:
+cdef int add_form(
+    Build* build, str form, uint32_t pattern, bint folded, bint as_latin
+) except -1:
     """Add one form of a pattern; its bytes live as long as `form`."""
     cdef Source* source = &build.sources[build.source_count]
     cdef Py_ssize_t size = 0
     source.data = <const uint8_t*> PyUnicode_AsUTF8AndSize(form, &size)
     source.size = <uint32_t> size
     source.pattern = pattern
-    source.first = place == 0
+    source.first = (
+        build.source_count == 0 or build.sources[build.source_count - 1].pattern != pattern
+    )
     source.folded = folded
+    source.as_latin = as_latin
     build.source_count += 1
+    return 0
+
+
+cdef int add_forms(
+    Build* build, str written, uint32_t pattern, uint32_t lane, bint as_latin, list kept
+) except -1:
+    if lane != LANE_SKELETON:
+        add_form(build, written, pattern, True, as_latin)
+    if lane >= LANE_SKELETON:
+        # Case mappings are the interpreter's: those of Unicode 14.0 to 15.1 are the same.
+        for form in (written.lower(), written.upper(), written.title()):
+            kept.append(form)
+            add_form(build, form, pattern, False, as_latin)
     return 0
 
 
@@ -245,17 +263,9 @@ cdef int add_entry(Build* build, held, str written, uint32_t pattern, uint32_t l
                    ) except -1:
     """Add the forms of one entry in one lane; `kept` keeps alive what was made for it."""
     try:
-        if lane != LANE_SKELETON:
-            add_form(build, written, pattern, 0, True)
-        if lane >= LANE_SKELETON:
-            # Case mappings are the interpreter's: those of Unicode 14.0 to 15.1 are the same.
-            for form in (written.lower(), written.upper(), written.title()):
-                kept.append(form)
-                add_form(
-                    build, form, pattern,
-                    build.source_count and build.sources[build.source_count - 1].pattern == pattern,
-                    False,
-                )
+        add_forms(build, written, pattern, lane, True, kept)
+        if lane == LANE_SQUEEZED and not written.isascii():
+            add_forms(build, written, pattern, lane, False, kept)
     except UnicodeEncodeError as error:
         where = f"list {held.name!r}, pattern {written!r}, lane {LANES[lane]}"
         raise BuildError("pattern encoding", "UTF-8", error.reason, where) from None
@@ -340,6 +350,14 @@ REMARKS = (
 FORMS = (1, 1, 3, 4)
 
 
+cdef size_t count_forms(held, size_t entries, uint32_t lane):
+    """Count the forms of a list's entries in a lane; beyond ASCII squeezed ones are read twice."""
+    cdef size_t twice = 0
+    if entries and lane == LANE_SQUEEZED:
+        twice = sum([not each.isascii() for each in (*held.patterns, *held.exceptions)])
+    return (entries + twice) * <size_t> FORMS[lane]
+
+
 cdef int open_build(Build* build, Keywords owner, Arena scratch, size_t total, size_t forms
                     ) except -1:
     """Make room for a build of so many patterns times lanes."""
@@ -385,7 +403,7 @@ cdef tuple build_table(Keywords owner):
         for lane in range(<uint32_t> LANE_COUNT):
             entries = count_entries(held, lanes[len(lanes) - 1], lane)
             total += entries
-            forms += entries * <size_t> FORMS[lane]
+            forms += count_forms(held, entries, lane)
     if total > limits.MAX_PATTERNS:
         raise BuildError("patterns times lanes", limits.MAX_PATTERNS, total)
     open_build(&build, owner, scratch, total, forms)

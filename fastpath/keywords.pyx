@@ -43,6 +43,7 @@ from fastpath.text cimport (
     raw_lane,
     skeleton_lane,
     squeezed_lane,
+    squeezed_pattern,
 )
 
 import time

@@ -43,13 +43,14 @@ class LaneView(NamedTuple):
     word: bytes  # per lane byte: 1 where it belongs to a word character, else 0
     marks_dropped: int  # non-starters beyond the 30th in a row
     truncated: bool  # the lane ends early, at a code point
-    shown: bytes = b""  # skeleton: per lane byte 1 where a look-alike is shown as ASCII, else 0
 
 
 class LetterView(NamedTuple):
     """Show the squeezed lane of one text; all empty where the lane did not run."""
 
-    data: bytes  # UTF-8, at most MAX_LANE_BYTES
+    data: (
+        bytes  # UTF-8, at most MAX_LANE_BYTES and, of other readings, twice the text's code points
+    )
     letters: bytes  # per lane byte: LETTER_* bits and the run of the letter it belongs to
     truncated: bool  # the lane it was made from ended early
 

@@ -8,6 +8,7 @@ cdef struct Source:             # one form of one pattern, as UTF-8
     uint32_t pattern            # index in KeywordTable.patterns
     bint first                  # the form that notes speak of
     bint folded                 # squeezed: made from the folded form, else from the skeleton
+    bint as_latin               # squeezed: letters that recall Latin ones are read so
 
 
 cdef struct Key:                # one pattern in the bytes of one lane
@@ -74,7 +75,7 @@ cdef int make_view(
             return -1
     elif skeleton_lane(scratch, source.data, source.size, below):
         return -1
-    return squeezed_lane(scratch, below, view)
+    return squeezed_pattern(scratch, below, source.as_latin, view)
 
 
 cdef int make_key(

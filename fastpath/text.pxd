@@ -37,8 +37,6 @@ cdef struct Lane:                # all zero but `data` where a lane did not run
     const uint8_t* word         # bitset: bit i & 7 of byte i >> 3 is set where lane byte i
     #                             belongs to a word character; bit `size` is readable and 0;
     #                             NULL in the squeezed lane
-    const uint8_t* shown        # skeleton: bitset of the ASCII that look-alikes are shown as;
-    #                             else NULL
     const uint8_t* letters      # squeezed lane: LETTER_* and run per lane byte; else NULL
     const Lane* below           # squeezed lane: the lane it was made from; must outlive it
     const uint8_t* source       # the text the lane was made from; must outlive the lane
@@ -74,6 +72,9 @@ cdef int fold(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept 
 # Both without regard to whether the lane runs; `below` is a skeleton or folded lane.
 cdef int skeleton_lane(Bump* bump, const uint8_t* text, size_t size, Lane* out) noexcept nogil
 cdef int squeezed_lane(Bump* bump, const Lane* below, Lane* out) noexcept nogil
+cdef int squeezed_pattern(
+    Bump* bump, const Lane* below, bint as_latin, Lane* out
+) noexcept nogil
 cdef bint opens_squeezed_lane(const Lane* folded) noexcept nogil
 
 # For posts with a match: which code points of the source each lane byte came from.

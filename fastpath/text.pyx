@@ -132,9 +132,14 @@ cdef uint32_t code_point_class(uint32_t code_point) noexcept nogil:
     return entry_of(code_point) & ENTRY_CLASSES
 
 
+cdef inline bint is_word(uint32_t classes) noexcept nogil:
+    """Say whether a code point of these classes continues a word: `reference.text.is_word`."""
+    return classes & CLASS_WORD != 0 and classes & CLASS_UNSPACED == 0
+
+
 cdef inline uint32_t as_item(uint32_t code_point) noexcept nogil:
     """Return the pool item of a starter that folds to itself and joins nothing before it."""
-    return code_point | (ITEM_WORD if entry_of(code_point) & CLASS_WORD else 0)
+    return code_point | (ITEM_WORD if is_word(entry_of(code_point)) else 0)
 
 
 cdef uint32_t compose(uint32_t first, uint32_t second) noexcept nogil:
@@ -283,7 +288,6 @@ cdef void close_writer(Bump* bump, Writer* w, Lane* out) noexcept nogil:
     out.data = w.out
     out.size = w.size
     out.word = w.out + w.size
-    out.shown = NULL
     out.letters = NULL
     out.below = NULL
     out.truncated = w.full
@@ -302,9 +306,6 @@ cdef struct Folding:
     const uint32_t* entries
     const uint32_t* pool
     bint prototypes             # a skeleton: ASCII goes through the tables too
-    uint8_t* shown              # then a bitset like that of words, zeroed: ASCII of look-alikes
-    bint imitates               # the source code point at hand is a look-alike
-    bint starter_imitates       # and that of the starter was one
     uint32_t seen               # entries of all code points that went through the tables, or-ed
     uint32_t starter            # item of the starter being built; 0: none
     const uint32_t* unjoined    # that starter without its marks and the marks, while none followed
@@ -334,18 +335,12 @@ cdef void join_marks(Folding* f) noexcept nogil:
     f.held = kept
 
 
-cdef inline void put_starter(Folding* f) noexcept nogil:
-    if f.starter_imitates and f.starter & ITEM_CODE_POINT < 0x80 and not f.w.full:
-        f.shown[f.w.size >> 3] |= <uint8_t> (1u << (f.w.size & 7))
-    put(&f.w, f.starter, f.start, f.end)
-
-
 cdef void put_marks(Folding* f) noexcept nogil:
     """Write the starter and the marks that could not join it."""
     cdef uint32_t i
     join_marks(f)
     if f.starter:
-        put_starter(f)
+        put(&f.w, f.starter, f.start, f.end)
     for i in range(f.held):
         put(&f.w, f.marks[i], f.start, f.end)
     f.held = 0
@@ -356,7 +351,7 @@ cdef inline void flush(Folding* f) noexcept nogil:
     if f.held:
         put_marks(f)
     elif f.starter:
-        put_starter(f)
+        put(&f.w, f.starter, f.start, f.end)
     f.starter = 0
     f.unjoined_size = 0
 
@@ -364,7 +359,6 @@ cdef inline void flush(Folding* f) noexcept nogil:
 cdef inline void begin(Folding* f, uint32_t item, uint32_t source) noexcept nogil:
     """Let a starter follow what has been written."""
     f.starter = item
-    f.starter_imitates = f.imitates
     f.unjoined_size = 0
     f.run = 0
     f.start = source
@@ -425,13 +419,11 @@ cdef inline void take_code_point(
         block << UNICODE_SHIFT | (code_point & ((1 << UNICODE_SHIFT) - 1))
     ]
     f.seen |= entry
-    if f.prototypes:
-        f.imitates = entry_of(code_point) & ENTRY_DISGUISED != 0
     if entry & ENTRY_ACTS:
         take_mapped(f, code_point, entry, source)
     else:
         flush(f)
-        begin(f, code_point | (ITEM_WORD if entry & CLASS_WORD else 0), source)
+        begin(f, code_point | (ITEM_WORD if is_word(entry) else 0), source)
 
 
 cdef void take_mapped(
@@ -448,7 +440,7 @@ cdef void take_mapped(
             code_point
             | length << 21
             | (ITEM_COMPOSES if entry & ENTRY_COMPOSES else 0)
-            | (ITEM_WORD if entry & CLASS_WORD else 0),
+            | (ITEM_WORD if is_word(entry) else 0),
             source,
         )
     elif kind == KIND_WHOLE:
@@ -498,10 +490,6 @@ cdef int open_folding(
         f.blocks = skeleton_blocks
         f.entries = skeleton_entries
         f.pool = skeleton_pool
-        f.shown = <uint8_t*> bump_alloc(bump, size * MAX_GROWTH / 8 + 2)
-        if f.shown == NULL:
-            return -1
-        memset(f.shown, 0, size * MAX_GROWTH / 8 + 2)
     else:
         f.blocks = unicode_blocks
         f.entries = unicode_entries
@@ -521,7 +509,6 @@ cdef int fold_by(
     out.source_size = <uint32_t> size
     out.marks_dropped = f.dropped
     out.prototypes = prototypes
-    out.shown = f.shown
     out.disguised = f.seen & ENTRY_DISGUISED != 0
     out.opening = f.seen >> 31 != 0
     return 0
@@ -619,6 +606,7 @@ cdef int map_raw_lane(Bump* bump, const Lane* lane, LaneMap* out) noexcept nogil
     return 0
 
 
+include "loose_words.pxi"
 include "squeezed.pxi"
 
 
@@ -734,7 +722,6 @@ cdef object view_of(const Lane* lane):
         bits_of(lane.word, lane.size),
         lane.marks_dropped,
         lane.truncated != 0,
-        b"" if lane.shown == NULL else bits_of(lane.shown, lane.size),
     )
 
 

@@ -9,12 +9,16 @@ It holds letters alone: separators inside words and spaced-out words go, letters
 one, digits and signs beside letters become what they stand for, look-alikes one letter of their
 group, letters lose detachable marks. What went is kept beside each letter (`LETTER_*`), so that a
 match can ask for the runs and gaps of its pattern.
+
+A word of which every letter is Latin or recalls Latin is read as Latin. Some letters recall two:
+behind everything else follow, made from the text itself, the words that hold one, read the other
+way; then what is written upside down, read from its end.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from fastpath.lanes import (
     LETTER_ENDS,
@@ -32,6 +36,7 @@ from fastpath.reference.text import (
     FOLDS,
     SPACES,
     fold_code_point,
+    is_word,
     members,
     read_targets,
     spans_folded,
@@ -49,11 +54,13 @@ _LETTERS = frozenset(members(tables.LOOSE_LETTERS))
 _DETACHED = frozenset(members(tables.LOOSE_DETACHED))
 _DIGITS = frozenset(members(tables.LOOSE_DIGITS))
 _SIGNS = frozenset(members(tables.LOOSE_SIGNS))
+_WRITTEN = _LETTERS | _DIGITS | _SIGNS  # what words are written with
 _LOOSE = {source: target[0] for source, target in read_targets(tables.LOOSE).items()}
-_IMITATIONS = {
-    source: (letter, group) for source, (letter, group) in read_targets(tables.IMITATIONS).items()
-}
-_RARE = 1  # the group of scripts whose letters stand in posts as ornament
+_RECALLED = {source: target[0] for source, target in read_targets(tables.IMITATIONS).items()}
+_SECOND = {source: target[0] for source, target in read_targets(tables.SECOND).items()}
+_TWOFOLD = frozenset(members(tables.TWOFOLD))
+_TURNED = {source: target[0] for source, target in read_targets(tables.TURNED).items()}
+MIN_TURNED = 2  # letters upside down in a text that is read so; others look the same
 _ASCII_SPACES = frozenset(map(chr, SPACES & set(range(128))))
 
 
@@ -81,14 +88,7 @@ def opens_skeleton(text: str) -> bool:
 
 def skeleton_of(text: str) -> LaneView:
     """Return the skeleton of a text, whatever it holds; patterns are indexed by theirs."""
-    view = view_mapped(text, skeleton_code_point)
-    spans = spans_mapped(text, skeleton_code_point)
-    return view._replace(
-        shown=bytes(
-            octet <= 0x7F and ord(text[start]) in DISGUISED
-            for octet, (start, _) in zip(view.data, spans, strict=True)
-        )
-    )
+    return view_mapped(text, skeleton_code_point)
 
 
 def view_skeleton(text: str) -> LaneView:
@@ -159,15 +159,14 @@ def opens_squeezed(text: str) -> bool:
 
 
 class _Unit(NamedTuple):
-    """Hold a code point of the lane below with the detached marks behind it."""
+    """Hold a code point of a lane, or of the text, with the detached marks behind it."""
 
     code_point: int
     letter: int  # what it is in a word
-    recalled: int  # what it is in a word of Latin letters; 0: the same
-    group: int  # of the scripts that write it, if it recalls another letter
+    recalled: int | None  # what it is in a word of Latin letters, a-z
+    twofold: bool  # that is the second letter which it recalls
     word: bool  # a word character
-    shown: bool  # a look-alike was shown as this
-    start: int  # code points of the lane below, [start, end)
+    start: int  # code points of the text, [start, end)
     end: int
 
     def is_written(self) -> bool:
@@ -197,23 +196,49 @@ class _Letter(NamedTuple):
     parted: bool
     starts: bool
     ends: bool
-    start: int  # code points of the lane below
+    start: int  # code points of the text, [start, end)
+    last: int  # where the last of its run starts
     end: int
 
 
-def _units(view: LaneView) -> list[_Unit]:
+_Places: TypeAlias = tuple[tuple[int, int], ...]  # per byte of a lane: code points [start, end)
+
+
+def _units(view: LaneView, places: _Places) -> list[_Unit]:
+    """Take the code points of a lane, marks that come off with what they stand on."""
     units: list[_Unit] = []
-    starts = [at for at, octet in enumerate(view.data) if octet & 0xC0 != 0x80]
-    for index, (character, at) in enumerate(zip(view.data.decode(), starts, strict=True)):
+    at = 0
+    for character in view.data.decode():
+        code_point, size = ord(character), len(character.encode())
+        start, end = places[at][0], places[at + size - 1][1]
+        if code_point not in _DETACHED:
+            letter = _LOOSE.get(code_point, code_point)
+            recalled = _RECALLED.get(code_point, _RECALLED.get(letter, _latin(letter)))
+            word = bool(view.word[at])
+            units.append(_Unit(code_point, letter, recalled, False, word, start, end))
+        elif units:
+            units[-1] = units[-1]._replace(end=end)
+        at += size
+    return units
+
+
+def _units_again(text: str) -> list[_Unit]:
+    """Take the code points of a text by what they recall in the second reading."""
+    units: list[_Unit] = []
+    for at, character in enumerate(text):
         code_point = ord(character)
         if code_point not in _DETACHED:
             letter = _LOOSE.get(code_point, code_point)
-            recalled, group = _IMITATIONS.get(letter, (0, 0))
-            word, shown = bool(view.word[at]), any(view.shown[at : at + 1])
-            units.append(_Unit(code_point, letter, recalled, group, word, shown, index, index + 1))
+            second, twofold = _SECOND.get(code_point), code_point in _TWOFOLD
+            word = is_word(code_point)
+            units.append(_Unit(code_point, letter, second, twofold, word, at, at + 1))
         elif units:
-            units[-1] = units[-1]._replace(end=index + 1)
+            units[-1] = units[-1]._replace(end=at + 1)
     return units
+
+
+def _latin(letter: int) -> int | None:
+    return letter if ord("a") <= letter <= ord("z") else None
 
 
 def _words(units: list[_Unit]) -> list[_Word]:
@@ -253,35 +278,30 @@ def _spaced_out(words: list[_Word]) -> list[int]:
     return numbers
 
 
-def _imitates_latin(units: list[_Unit]) -> bool:
-    """Say whether the letters of a word are Latin ones and others that recall Latin ones.
-
-    They are if each is one or the other, and no writer of the others' script would write the word:
-    two scripts stand in it, or one of ornament, or a Latin letter that is one in the text as well.
-    """
-    groups: set[int] = set()
-    latin = False
-    for unit in units:
-        if unit.code_point in _LETTERS:
-            if unit.group:
-                groups.add(unit.group)
-            elif unit.letter > 0x7F:
-                return False
-            else:
-                latin = latin or (unit.code_point <= 0x7F and not unit.shown)
-    return latin or len(groups) > 1 or _RARE in groups
-
-
 def _imitations(units: list[_Unit], words: list[_Word], numbers: list[int]) -> list[bool]:
-    """Say per word, or spaced-out word, whether it imitates a Latin one."""
+    """Say per word, or spaced-out word, whether all its letters are Latin or recall Latin ones."""
     read: list[bool] = []
     while len(read) < len(words):
         first = last = len(read)
         while last < len(words) and (last == first or 0 < numbers[last] == numbers[first]):
             last += 1
         inside = [unit for word in words[first:last] for unit in units[word.first : word.last]]
-        read += [_imitates_latin(inside)] * (last - first)
+        letters = [unit for unit in inside if unit.code_point in _LETTERS]
+        imitating = bool(letters) and all(unit.recalled is not None for unit in letters)
+        read += [imitating] * (last - first)
     return read
+
+
+def _chosen_again(
+    units: list[_Unit], words: list[_Word], numbers: list[int], imitating: list[bool]
+) -> list[bool]:
+    """Say per word whether the second reading makes another word of it."""
+    twofold = [any(unit.twofold for unit in units[word.first : word.last]) for word in words]
+    spaced_out = {number for number, each in zip(numbers, twofold, strict=True) if each and number}
+    return [
+        latin and (each or number in spaced_out)
+        for latin, each, number in zip(imitating, twofold, numbers, strict=True)
+    ]
 
 
 class _Squeezing:
@@ -300,32 +320,38 @@ class _Squeezing:
             self._merge(added)
         elif before.letter == added.letter:
             run = min(before.run + added.run, MAX_LETTER_RUN)
-            self.letters[-1] = before._replace(run=run, ends=added.ends, end=added.end)
+            self.letters[-1] = before._replace(
+                run=run, ends=added.ends, last=added.last, end=added.end
+            )
         else:
             self.letters.append(added)
 
     def _merge(self, added: _Letter) -> None:
         """Put an m in place of the last r of the run before and the added n."""
         before = self.letters.pop()
-        merged = added._replace(letter=ord("m"), start=before.end - 1)
+        merged = added._replace(letter=ord("m"), start=before.last, last=before.last)
         if before.run == 1:
-            first = before._replace(letter=ord("m"), ends=added.ends, end=added.end)
-            self.put(first)
+            self.put(merged._replace(gap=before.gap, parted=before.parted, starts=before.starts))
         else:
             self.letters.append(before._replace(run=before.run - 1))
             self.put(merged._replace(parted=False, starts=False))
 
 
-def _squeeze(view: LaneView) -> list[_Letter]:
-    """Return the letters of a lane."""
-    units = _units(view)
-    words = _words(units)
-    numbers = _spaced_out(words)
-    imitating = _imitations(units, words, numbers)
-    out = _Squeezing()
+def _write(
+    out: _Squeezing,
+    units: list[_Unit],
+    words: list[_Word],
+    numbers: list[int],
+    imitating: list[bool],
+    chosen: list[bool],
+) -> None:
+    """Write the letters of the chosen words; `imitating` ones in those that they recall."""
     left = 0  # separators begin at this unit
-    last_number = 0
+    last_number, apart = 0, True
     for index, held in enumerate(words):
+        if not chosen[index]:
+            apart = True
+            continue
         resolved = held.lettered or numbers[index] > 0
         for at in range(held.first, held.last):
             unit = units[at]
@@ -335,21 +361,80 @@ def _squeeze(view: LaneView) -> list[_Letter]:
             spaced = numbers[index] > 0 and numbers[index] == last_number
             wide = len(between) > MAX_INNER_GAP or any(u.code_point in SPACES for u in between)
             letter = unit.letter if resolved else unit.code_point
+            recalled = unit.recalled if imitating[index] else None
             out.put(
                 _Letter(
-                    unit.recalled if imitating[index] and unit.group else letter,
+                    letter if recalled is None else recalled,
                     1,
-                    wide and not spaced and bool(out.letters),
-                    bool(between) and bool(out.letters),
+                    (apart or (wide and not spaced)) and bool(out.letters),
+                    (apart or bool(between)) and bool(out.letters),
                     at == 0 or not units[at - 1].word,
                     at + 1 == len(units) or not units[at + 1].word,
+                    unit.start,
                     unit.start,
                     unit.end,
                 )
             )
             left = at + 1
-            last_number = numbers[index]
-    return [_paired(letter) for letter in out.letters]
+            last_number, apart = numbers[index], False
+
+
+def _read(out: _Squeezing, view: LaneView, places: _Places, as_latin: bool) -> None:
+    units = _units(view, places)
+    words = _words(units)
+    numbers = _spaced_out(words)
+    imitating = [as_latin and each for each in _imitations(units, words, numbers)]
+    _write(out, units, words, numbers, imitating, [True] * len(words))
+
+
+def _read_again(out: _Squeezing, text: str) -> None:
+    units = _units_again(text)
+    words = _words(units)
+    numbers = _spaced_out(words)
+    imitating = _imitations(units, words, numbers)
+    chosen = _chosen_again(units, words, numbers, imitating)
+    _write(out, units, words, numbers, imitating, chosen)
+
+
+class _Turned(NamedTuple):
+    """Hold a letter of a text that may stand upside down."""
+
+    at: int
+    letter: int
+    telling: bool  # it looks so in no other way
+    starts: bool  # a word, for who reads from the left
+
+
+def _turned_runs(text: str) -> list[list[_Turned]]:
+    """Return the words one after the other that can be read upside down, and in part only so."""
+    runs: list[list[_Turned]] = [[]]
+    word: list[_Turned] = []
+    spoiled = False
+    for at, character in enumerate(text + " "):
+        code_point = ord(character)
+        if code_point in _DETACHED:
+            continue
+        letter = _TURNED.get(code_point)
+        if letter is not None and not spoiled:
+            word.append(_Turned(at, letter, code_point > 0x7F, not word))
+        elif letter is not None or code_point in _WRITTEN:
+            word, spoiled = [], True
+            runs.append([])
+        else:
+            runs[-1] += word
+            word, spoiled = [], False
+    return [run for run in runs if sum(each.telling for each in run) >= MIN_TURNED]
+
+
+def _read_turned(out: _Squeezing, text: str) -> None:
+    """Write what stands upside down from its end; each letter stands for the whole of it."""
+    for run in _turned_runs(text):
+        before = True  # a word ends before this letter
+        for each in reversed(run):
+            parted = before and bool(out.letters)
+            span = (run[0].at, run[0].at, run[-1].at + 1)
+            out.put(_Letter(each.letter, 1, parted, parted, before, each.starts, *span))
+            before = each.starts
 
 
 def _paired(held: _Letter) -> _Letter:
@@ -370,31 +455,40 @@ def _letter_bytes(letters: list[_Letter]) -> tuple[bytes, bytes]:
     return bytes(data), bytes(about)
 
 
-def squeezed_of(view: LaneView) -> LetterView:
-    """Return what the squeezed lane makes of another lane; patterns are indexed by it."""
-    return LetterView(*_letter_bytes(_squeeze(view)), view.truncated)
+def squeezed_of(view: LaneView, *, as_latin: bool) -> LetterView:
+    """Return what the squeezed lane makes of another lane, by which patterns are indexed.
+
+    `as_latin` says whether letters that recall Latin ones are read so in words of such letters.
+    """
+    out = _Squeezing()
+    _read(out, view, ((0, 0),) * len(view.data), as_latin)
+    return LetterView(*_letter_bytes([_paired(each) for each in out.letters]), view.truncated)
 
 
-def _below(text: str) -> LaneView:
-    return skeleton_of(text) if opens_skeleton(text) else view_folded(text)
+def _squeezed(text: str) -> list[_Letter]:
+    """Return the letters of a text in all its readings."""
+    out = _Squeezing()
+    if opens_squeezed(text):
+        if opens_skeleton(text):
+            _read(out, skeleton_of(text), spans_skeleton(text), True)
+        else:
+            _read(out, view_folded(text), spans_folded(text), True)
+        _read_again(out, text)
+        _read_turned(out, text)
+    return [_paired(each) for each in out.letters]
 
 
 def view_squeezed(text: str) -> LetterView:
     """Return the squeezed lane of a text; empty where it does not run."""
-    return squeezed_of(_below(text)) if opens_squeezed(text) else LetterView(b"", b"", False)
+    below = skeleton_of(text) if opens_skeleton(text) else view_folded(text)
+    return LetterView(*_letter_bytes(_squeezed(text)), opens_squeezed(text) and below.truncated)
 
 
 def spans_squeezed(text: str) -> tuple[tuple[int, int], ...]:
     """Return per byte of the squeezed lane the source code points [start, end) of its letter."""
-    if not opens_squeezed(text):
-        return ()
-    view = _below(text)
-    below = spans_skeleton(text) if opens_skeleton(text) else spans_folded(text)
-    starts = [at for at, octet in enumerate(view.data) if octet & 0xC0 != 0x80]
     spans: list[tuple[int, int]] = []
-    for each in _squeeze(view):
-        span = (below[starts[each.start]][0], below[starts[each.end - 1]][1])
-        spans += [span] * len(chr(each.letter).encode())
+    for each in _squeezed(text):
+        spans += [(each.start, each.end)] * len(chr(each.letter).encode())
     return tuple(spans)
 
 

@@ -2,7 +2,8 @@
 
 A pattern has one key in the raw and folded lanes. Skeletons depend on case, so in the skeleton
 lane it has those of its lower, upper and title forms; in the squeezed lane, what is made of these
-and of the folded pattern. A run of white space in a pattern or a text is one space.
+and of the folded pattern, with letters that recall Latin ones read as these and as themselves. A
+run of white space in a pattern or a text is one space.
 """
 
 from __future__ import annotations
@@ -103,7 +104,11 @@ def make_keys(written: str, lane: int, held: KeywordList) -> list[Key]:
         views = [skeleton_of(form) for form in forms]
     if lane == SQUEEZED:
         _check_letters(folded, held, where)
-        keys = [_squeezed_key(squeezed_of(view)) for view in (folded, *views)]
+        keys = [
+            _squeezed_key(squeezed_of(view, as_latin=as_latin))
+            for as_latin in (True, False)
+            for view in (folded, *views)
+        ]
     else:
         keys = [Key(spaced(view).data, b"") for view in views]
     for key in keys:

@@ -230,6 +230,15 @@ def spans_raw(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(spans)
 
 
+def is_word(code_point: int) -> bool:
+    """Say whether a code point continues a word.
+
+    Those of scripts written without spaces do not, as in UAX #29 (Version 15.0): a word of another
+    script that stands among them is one by itself.
+    """
+    return code_point in WORD and code_point not in UNSPACED
+
+
 def _view(code_points: list[int], dropped: int) -> LaneView:
     data, word = bytearray(), bytearray()
     truncated = False
@@ -239,7 +248,7 @@ def _view(code_points: list[int], dropped: int) -> LaneView:
             truncated = True
             break
         data += encoded
-        word += bytes([code_point in WORD]) * len(encoded)
+        word += bytes([is_word(code_point)]) * len(encoded)
     return LaneView(bytes(data), bytes(word), dropped, truncated)
 
 

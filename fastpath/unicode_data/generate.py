@@ -60,11 +60,12 @@ def render(source: Path) -> list[tuple[Path, str]]:
     tables = build_tables(model, found)
     skeleton = build_skeleton_tables(model, found, tables.shift)
     loose = build_loose_tables(found, tables.shift)
+    turned = [cp << 8 | letter for cp, letter in sorted(found.turned.items())]
     return [
         (TWIN_PATH, render_twin(model)),
         (HEADER_PATH, render_header(tables)),
         (LOOKALIKE_TWIN_PATH, render_lookalike_twin(found)),
-        (LOOKALIKE_HEADER_PATH, render_lookalike_header(skeleton, loose)),
+        (LOOKALIKE_HEADER_PATH, render_lookalike_header(skeleton, loose, turned)),
     ]
 
 
@@ -139,10 +140,14 @@ def render_lookalike_twin(found: Lookalikes) -> str:
     for name, kind in (("LOOSE_DIGITS", DIGIT), ("LOOSE_SIGNS", SIGN)):
         parts += _twin_words(name, "first[-last]", _ranges(kinds[kind]))
     parts += _twin_words("LOOSE", "source:letter", letters)
-    imitated = (
-        f"{cp:X}:{letter:X},{group:X}" for cp, (letter, group) in sorted(found.imitations.items())
-    )
-    parts += _twin_words("IMITATIONS", "source:letter,group", imitated)
+    for name, letters_of in (
+        ("IMITATIONS", found.imitations),
+        ("SECOND", found.second),
+        ("TURNED", found.turned),
+    ):
+        words = (f"{cp:X}:{letter:X}" for cp, letter in sorted(letters_of.items()))
+        parts += _twin_words(name, "source:letter", words)
+    parts += _twin_words("TWOFOLD", "first[-last]", _ranges(found.twofold))
     return "\n".join(parts) + "\n"
 
 
@@ -218,7 +223,9 @@ def render_header(tables: FoldTables) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_lookalike_header(skeleton: FoldTables, loose: tuple[list[int], list[int]]) -> str:
+def render_lookalike_header(
+    skeleton: FoldTables, loose: tuple[list[int], list[int]], turned: list[int]
+) -> str:
     """Render the C arrays of the skeleton and squeezed lanes."""
     lines = [
         "/* Look-alikes of Unicode 15.0 (UTS #39) and our reviewed table; layout: trie.py.",
@@ -232,6 +239,8 @@ def render_lookalike_header(skeleton: FoldTables, loose: tuple[list[int], list[i
     lines += _c_array("uint32_t", "skeleton_pool", skeleton.pool)
     lines += _c_array("uint16_t", "loose_blocks", loose[0])
     lines += _c_array("uint32_t", "loose_entries", loose[1])
+    lines += _c_array("uint32_t", "turned_entries", turned)
+    lines.append(f"#define TURNED_COUNT {len(turned)}")
     lines.append("#endif")
     return "\n".join(lines) + "\n"
 

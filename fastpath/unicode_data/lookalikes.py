@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from fastpath.unicode_data import reviewed
-from fastpath.unicode_data.imitations import GROUPS, imitations
+from fastpath.unicode_data.imitations import imitations, turned
 from fastpath.unicode_data.sources import CODE_POINTS, UnicodeModel
 
 ICU_MAJOR = 72  # its confusables are those of Unicode 15.0
@@ -37,8 +37,14 @@ class Lookalikes:
     disguised: set[int] = field(default_factory=set)
     opening: set[int] = field(default_factory=set)  # beyond ASCII: open the squeezed lane
     loose: dict[int, tuple[int, int]] = field(default_factory=dict)  # kind, letter; see loose_of
-    # Code point of a lane -> what it recalls (a-z), number of its group in GROUPS, from 1.
-    imitations: dict[int, tuple[int, int]] = field(default_factory=dict)
+    # What a code point is in a word of which every letter is Latin or recalls Latin, a-z: by code
+    # points of the lane below, where they differ from `loose`; in the second reading, by code
+    # points of the text, for all that are letters in it; those that recall two letters; and in
+    # text turned upside down.
+    imitations: dict[int, int] = field(default_factory=dict)
+    second: dict[int, int] = field(default_factory=dict)
+    twofold: set[int] = field(default_factory=set)
+    turned: dict[int, int] = field(default_factory=dict)
 
 
 def derive(model: UnicodeModel) -> Lookalikes:
@@ -61,12 +67,22 @@ def derive(model: UnicodeModel) -> Lookalikes:
         loose = loose_of(drawn.get(code_point, code_point), model)
         if code_point in found.imitations:
             loose = (LETTER, code_point)
+        elif model.fold.get(code_point) == ():
+            loose = (DETACHED, 0)
         found.loose[code_point] = loose
-        if code_point > 0x7F and (
+    _add_second_readings(model, found)
+    found.turned = {ord(source): ord(_grouped(letter)) for source, letter in turned()}
+    for code_point in range(0x80, CODE_POINTS):
+        kind = found.loose[code_point][0]
+        if (
             code_point in found.disguised
-            or loose[0] in (SIGN, DETACHED)
             or code_point in found.imitations
-            or (loose[0] == LETTER and code_point not in model.unspaced)
+            or code_point in found.twofold
+            or code_point in found.turned
+            or kind == SIGN
+            or _is_framed(code_point, model, found)
+            or (kind == DETACHED and model.fold.get(code_point) != ())
+            or (kind == LETTER and code_point not in model.unspaced)
         ):
             found.opening.add(code_point)
     return found
@@ -83,12 +99,55 @@ def _drawn_alike(model: UnicodeModel, found: Lookalikes) -> dict[int, int]:
 
 
 def _add_imitations(model: UnicodeModel, found: Lookalikes) -> None:
-    for source, letter, group in imitations():
-        recalled = ord(_grouped(letter)), GROUPS.index(group) + 1
+    """Note what a lane shows of letters that recall others; those shown as themselves first."""
+
+    def is_folded(each: tuple[str, str]) -> bool:
+        return folded((ord(each[0]),), model) != (ord(each[0]),)
+
+    for source, letter in sorted(imitations(), key=is_folded):
         for target in ((ord(source),), found.prototypes.get(ord(source), ())):
             lane = folded(target, model)
-            if len(lane) == 1 and lane[0] > 0x7F and chr(lane[0]) not in reviewed.LETTERS:
-                found.imitations.setdefault(lane[0], recalled)
+            if len(lane) == 1 and lane[0] > 0x7F and not _is_reviewed(lane[0]):
+                found.imitations.setdefault(lane[0], ord(_grouped(letter)))
+
+
+def _is_reviewed(code_point: int) -> bool:
+    return chr(code_point) in reviewed.LETTERS or chr(code_point) in reviewed.SIGNS
+
+
+def _is_framed(code_point: int, model: UnicodeModel, found: Lookalikes) -> bool:
+    """Say whether a code point folds to a letter between signs, as "(a)"."""
+    kinds = {found.loose[each][0] for each in folded((code_point,), model)}
+    return kinds >= {LETTER, PUNCTUATION}
+
+
+def _add_second_readings(model: UnicodeModel, found: Lookalikes) -> None:
+    """Read each code point of a text by itself; where two letters come of it, by the other one."""
+    first: dict[int, int] = {}
+    for code_point in range(CODE_POINTS):
+        plain = _read_as(folded((code_point,), model), found)
+        shown = _read_as(folded(found.prototypes.get(code_point, (code_point,)), model), found)
+        first[code_point] = shown
+        if shown or plain:
+            found.second[code_point] = shown or plain
+    listed = dict(imitations())
+    cases = ((case, letter) for source, letter in listed.items()
+             for case in (source.upper(), source.lower()) if len(case) == 1)  # fmt: skip
+    for source, letter in {**dict(cases), **listed}.items():
+        code_point, grouped = ord(source), ord(_grouped(letter))
+        if code_point > 0x7F and first[code_point] != grouped:
+            found.second[code_point] = grouped
+            found.twofold.add(code_point)
+
+
+def _read_as(lane: tuple[int, ...], found: Lookalikes) -> int:
+    """Return the letter a-z that a lane is in a word of such letters; 0 if it is something else."""
+    letters = [each for each in lane if found.loose[each][0] != DETACHED]
+    if len(letters) != 1 or found.loose[letters[0]][0] != LETTER:
+        return 0
+    letter = found.loose[letters[0]][1]
+    letter = found.imitations.get(letters[0], found.imitations.get(letter, letter))
+    return letter if ord("a") <= letter <= ord("z") else 0
 
 
 def skeleton_model(model: UnicodeModel, found: Lookalikes) -> UnicodeModel:

@@ -23,6 +23,7 @@ DIGITS = dict(zip("0123456789", "oizeasgtbg", strict=True))
 SIGNS = {
     **dict(zip("!|@$+€£¢§¡†©®₿₦₱₮₩₲₴₳₵₣₭₹฿℘", "iiastelcsitcrbnptwgsacfkrbp", strict=True)),
     **dict(zip("∀∆∧▲△☾↻⋴⍷∑∱⅁♓⎳└♏", "aaaaacceeefghiim", strict=True)),
+    **dict(zip("∈♄♩↳♍☈₥", "ehjimrm", strict=True)),
     **dict(zip("∩∏℗℞℟⊥‡⏇⏉∪√∨⌄⍵×⅄¥☡", "nnprrttttuvvvwxyyz", strict=True)),
     **dict.fromkeys("○◯⬤◎◉◊⊕⊗⊙⊖⊘⍟⍜⍤⍥⎔⎕⏺⭕⭘❍♡♥❤¤☉⦰⦱⦲⦳⦴⦵⦶⦷⦸⦹⦺⦻⦼⦽⦾⦿⧀⧁⧂⧃🔾🔿", "o"),
     **dict.fromkeys("✕✖✗✘❌🞨🞩🞪🞫🞬", "x"),

@@ -60,16 +60,26 @@ def build_skeleton_tables(model: UnicodeModel, found: Lookalikes, shift: int) ->
 def build_loose_tables(found: Lookalikes, shift: int) -> tuple[list[int], list[int]]:
     """Lay out what the squeezed lane makes of a code point: blocks, entries.
 
-    Entry: bits 0-20 the letter, 0 for the code point itself; bits 24-26 the kind; bits 27-31 0, or
-    the group of a letter that recalls the one in bits 0-20 and is itself otherwise.
+    Entry: bits 0-15 the letter, 0 for the code point itself; bits 16-18 the kind; bits 19-23 the
+    place in the alphabet, from 1, of the letter that it recalls; bits 24-28 of the one that it is
+    in the second reading; bit 29: these are two; bit 30: it is one that stands upside down.
     """
     entries = []
     for code_point, (kind, letter) in sorted(found.loose.items()):
-        recalled, group = found.imitations.get(code_point, (letter, 0))
-        shown = 0 if recalled == code_point else recalled
-        entries.append(group << 27 | kind << 24 | shown)
+        own = 0 if letter == code_point else letter
+        if own >= 1 << 16:
+            raise ValueError(f"U+{code_point:04X}: the letter U+{own:04X} has more than 16 bits")
+        first = _place(found.imitations.get(code_point)) << 19
+        second = _place(found.second.get(code_point)) << 24
+        twofold = (code_point in found.twofold) << 29
+        telling = (code_point > 0x7F and code_point in found.turned) << 30
+        entries.append(own | kind << 16 | first | second | twofold | telling)
     _, blocks, packed = _pack(entries, shift)
     return blocks, packed
+
+
+def _place(letter: int | None) -> int:
+    return 0 if letter is None else letter - ord("a") + 1
 
 
 class _Layout:
@@ -167,7 +177,8 @@ class _Layout:
         """Return the pool item of a code point."""
         combining = self.model.combining.get(code_point, 0)
         composes = 1 << 29 if code_point in self.seconds else 0
-        word = 1 << 30 if self.classes(code_point) & WORD else 0
+        classes = self.classes(code_point)
+        word = 1 << 30 if classes & WORD and not classes & UNSPACED else 0
         return code_point | combining << 21 | composes | word
 
 

@@ -10,6 +10,7 @@ from fastpath.keywords import Keywords
 from fastpath.spec import KeywordList
 from fastpath.unicode_data import lookalikes
 from fastpath.unicode_data.sources import UnicodeModel
+from tests.support.alphabets import ALPHABETS, TURNED, TURNED_CAPITALS, turned, written_in
 from tests.support.disguises import KINDS, disguised
 from tests.support.requirements import require_shared
 
@@ -40,6 +41,35 @@ def test_recall_of_words_in_disguise():
     recall = {kind: found[kind] / seen[kind] for kind in seen}
     assert found.total() / seen.total() >= 0.98, recall
     assert min(recall.values()) >= 0.95, recall
+
+
+@pytest.mark.shared
+def test_recall_of_whole_alphabets():
+    words = [word for word in long_words("en") if word.isascii() and word.isalpha()]
+    keywords = Keywords([KeywordList("l", tuple(words), ("folded", *DISGUISE_LANES))])
+
+    def recall(texts: list[str]) -> float:
+        results = zip(words, keywords.find_all(texts), strict=True)
+        return sum(word in {m.pattern for m in found.matches} for word, found in results) / len(
+            words
+        )
+
+    found = {
+        name: recall(["\u200b".join(written_in(each, alphabet) for each in word) for word in words])
+        for name, alphabet in ALPHABETS.items()
+    }
+    assert len(found) > 50
+    assert sum(found.values()) / len(found) >= 0.95, found
+    for alphabet in (TURNED, TURNED_CAPITALS):
+        assert recall([turned(word, alphabet) for word in words]) >= 0.95
+
+
+def test_a_latin_word_stands_alone_in_text_without_spaces():
+    find = Keywords([KeywordList("l", ("casino",))]).find
+    for text in ("漢字casino漢字", "カジノcasinoです", "ไทยcasinoไทย"):
+        assert [m.pattern for m in find(text).matches] == ["casino"], text
+    for text in ("слcasino", "xcasino", "casino_", "한casino"):
+        assert find(text).matches == (), text
 
 
 @pytest.mark.shared

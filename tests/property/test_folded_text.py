@@ -59,7 +59,7 @@ def longest_run(text: str) -> int:
 
 def is_word(char: str) -> bool:
     category = unicodedata2.category(char)
-    return category[0] in "LMN" or category == "Pc"
+    return (category[0] in "LMN" or category == "Pc") and ord(char) not in twin.UNSPACED
 
 
 def assert_is_casefolded(text: str) -> None:
