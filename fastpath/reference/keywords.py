@@ -37,7 +37,7 @@ from fastpath.reference.patterns import (
     spaced,
     tested_ends,
 )
-from fastpath.reference.text import WORD, spans_folded, spans_raw, view_folded, view_raw
+from fastpath.reference.text import is_word, spans_folded, spans_raw, view_folded, view_raw
 from fastpath.spec import LANES, MAX_ROWS, KeywordList, Match
 
 _VIEWS = (view_raw, view_folded, view_skeleton)
@@ -156,7 +156,7 @@ class Keywords:
         if pattern.lane == SQUEEZED:
             return
         word = bytes(
-            ord(character) in WORD for character in key.data.decode() for _ in character.encode()
+            is_word(ord(character)) for character in key.data.decode() for _ in character.encode()
         )
         view = _Lane(key.data, word, b"", (), False)
         inside = {

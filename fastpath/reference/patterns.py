@@ -20,7 +20,7 @@ from fastpath.lanes import (
     LetterView,
 )
 from fastpath.reference.lookalikes import skeleton_of, squeezed_of
-from fastpath.reference.text import LETTERS, NUMBERS, SPACES, UNSPACED, WORD, view_folded, view_raw
+from fastpath.reference.text import LETTERS, NUMBERS, SPACES, is_word, view_folded, view_raw
 from fastpath.spec import LANES, KeywordList, Lane
 
 BOUNDARIES = ("word", "prefix", "none")
@@ -121,8 +121,8 @@ def tested_ends(key: Key, lane: int, held: KeywordList) -> tuple[bool, bool]:
     """Say whether the start and the end of a key are tested for a word boundary."""
     text, strict = key.data.decode(), lane == SQUEEZED
     return (
-        (strict or held.boundary != "none") and _is_bounded(text[0]),
-        (strict or held.boundary == "word") and _is_bounded(text[-1]),
+        (strict or held.boundary != "none") and is_word(ord(text[0])),
+        (strict or held.boundary == "word") and is_word(ord(text[-1])),
     )
 
 
@@ -136,8 +136,3 @@ def _check_letters(folded: LaneView, held: KeywordList, where: str) -> None:
     if letters < MIN_SQUEEZED_LETTERS and not held.insist:
         least = f"at least {MIN_SQUEEZED_LETTERS}, unless the list insists"
         raise BuildError("letters of a squeezed pattern", least, letters, where)
-
-
-def _is_bounded(character: str) -> bool:
-    """Say whether a word boundary can be asked for beside this end of a pattern."""
-    return ord(character) in WORD and ord(character) not in UNSPACED

@@ -211,7 +211,7 @@ def test_a_list_has_at_most_32_rows_and_hides_nothing_of_another(backend):
     assert [match.pattern for match in flood] == list(letters[:MAX_ROWS])
     assert {match.lane for match in flood} == {"raw"}
     assert flood[0].count == 2
-    assert [m.pattern for m in found.matches if m.list == "other"] == [letters[-1]]
+    assert [m.pattern for m in found.matches if m.list == "other"] == ["needle", letters[-1]]
 
 
 @BACKENDS

@@ -278,12 +278,12 @@ def test_every_imitation_stands_for_its_letter_in_a_latin_word(keywords):
     words = {letter: f"m{letter}gneto" for letter in "abcdefghijkmnopqrstuvwxyz"}
     held = keywords([KeywordList("words", tuple(words.values()), ("folded", "squeezed"))])
     words["l"] = words["i"]  # the lane does not tell them apart
-    each = [one for one in imitations() if not otherwise_read(one.source)]
-    texts = [f"m{one.source}gneto" for one in each]
+    each = [(source, letter) for source, letter in imitations() if not otherwise_read(source)]
+    texts = [f"m{source}gneto" for source, _ in each]
     missed = [
-        one
-        for one, found in zip(each, held.find_all(texts), strict=True)
-        if words[one.letter] not in {match.pattern for match in found.matches}
+        (source, letter)
+        for (source, letter), found in zip(each, held.find_all(texts), strict=True)
+        if words[letter] not in {match.pattern for match in found.matches}
     ]
     assert missed == []
     assert len(each) > 350

@@ -141,7 +141,7 @@ WORDS = [
     ("ascii", "a_Z-9 @[`{/:", "www.w......."),
     ("ascii-blocks", "aaaaaaa!bbbbbbb?x", "wwwwwww.wwwwwww.w"),
     ("marks-and-connectors", "x\u0301 \u203f!", "ww.w."),
-    ("scripts", "字é٣ไ☃😀", "wwww.."),
+    ("scripts", "字é٣ไ☃😀", ".ww..."),
     ("combining-sign-that-takes-space", "\u093f\u20dd", "ww"),
     ("replacement", "\0a", ".w"),
     ("class-of-the-composite", "a=\u0338b", "w.w"),
