@@ -18,6 +18,7 @@ MIN_SQUEEZED_LETTERS = 5  # letters and numbers of a pattern in the squeezed lan
 # What the squeezed lane knows of a letter beside its code point.
 LETTER_STARTS = 1  # no word character stands before it
 LETTER_ENDS = 2  # none behind it
+# A gap that nothing parts is where another reading begins; no match crosses it.
 LETTER_GAP = 4  # a gap between words stands before it; on the first byte of the letter alone
 LETTER_PARTED = 8  # a separator of any kind stands before it; on the first byte alone
 LETTER_RUN = 16  # times how often it stands in a row, at most MAX_LETTER_RUN

@@ -22,9 +22,20 @@ cdef bint may_name(const uint8_t* data, size_t size) noexcept nogil:
     return any != 0
 
 
+cdef bint in_unspaced_label(const uint8_t* data, size_t at) noexcept nogil:
+    """Say so of a byte beyond ASCII that is of no word: scripts without spaces have labels too."""
+    cdef uint32_t point
+    while data[at] & 0xC0 == 0x80:
+        at -= 1
+    decode_point(data + at, &point)
+    return code_point_class(point) & CLASS_WORD != 0
+
+
 cdef inline bint in_label(const Lane* lane, size_t at) noexcept nogil:
     """Say whether a byte is of a letter, mark, digit, connector or hyphen."""
-    return (lane.word[at >> 3] >> (at & 7)) & 1 or lane.data[at] == 0x2D
+    if (lane.word[at >> 3] >> (at & 7)) & 1 or lane.data[at] == 0x2D:
+        return True
+    return lane.data[at] >= 0x80 and in_unspaced_label(lane.data, at)
 
 
 cdef inline bint is_hidden_end(uint8_t c) noexcept nogil:

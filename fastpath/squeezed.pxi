@@ -140,10 +140,8 @@ cdef void write_letters(Squeezing* s, bint as_latin, bint again) noexcept nogil:
             if as_latin and word.imitating and unit.recalled:
                 letter.letter = unit.recalled
             letter.run = 1
-            letter.before = LETTER_PARTED | LETTER_GAP
-            if s.letter_count == 0:
-                letter.before = 0
-            elif not apart:
+            letter.before = LETTER_GAP if s.letter_count else 0
+            if not apart:
                 letter.before = gap_before(s, left, at, word.spaced and word.spaced == number)
             letter.edges = 0
             if at == 0 or not s.units[at - 1].word:
@@ -187,7 +185,9 @@ cdef void write_turned(Squeezing* s, uint32_t count) noexcept nogil:
     letter.run = 1
     for i in range(count, 0, -1):
         letter.letter = s.units[i - 1].letter
-        letter.before = LETTER_GAP | LETTER_PARTED if before and s.letter_count else 0
+        letter.before = LETTER_GAP if before and s.letter_count else 0
+        if before and i < count:
+            letter.before |= LETTER_PARTED
         letter.edges = LETTER_STARTS if before else 0
         before = s.units[i - 1].word
         letter.edges |= LETTER_ENDS if before else 0

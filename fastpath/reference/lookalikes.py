@@ -12,7 +12,8 @@ match can ask for the runs and gaps of its pattern.
 
 A word of which every letter is Latin or recalls Latin is read as Latin. Some letters recall two:
 behind everything else follow, made from the text itself, the words that hold one, read the other
-way; then what is written upside down, read from its end.
+way; then what is written upside down, read from its end. No match goes from one of these to the
+next, since they do not stand in the text one after the other.
 """
 
 from __future__ import annotations
@@ -367,7 +368,7 @@ def _write(
                     letter if recalled is None else recalled,
                     1,
                     (apart or (wide and not spaced)) and bool(out.letters),
-                    (apart or bool(between)) and bool(out.letters),
+                    bool(between) and not apart,
                     at == 0 or not units[at - 1].word,
                     at + 1 == len(units) or not units[at + 1].word,
                     unit.start,
@@ -431,9 +432,10 @@ def _read_turned(out: _Squeezing, text: str) -> None:
     for run in _turned_runs(text):
         before = True  # a word ends before this letter
         for each in reversed(run):
-            parted = before and bool(out.letters)
+            gap = before and bool(out.letters)
+            parted = gap and each is not run[-1]
             span = (run[0].at, run[0].at, run[-1].at + 1)
-            out.put(_Letter(each.letter, 1, parted, parted, before, each.starts, *span))
+            out.put(_Letter(each.letter, 1, gap, parted, before, each.starts, *span))
             before = each.starts
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from fastpath.lanes import LaneView
+from fastpath.reference.text import WORD
 from fastpath.spec import MAX_NAMES, MAX_WRAPS
 from fastpath.url_data.tracking import NAMES, PREFIXES
 
@@ -35,7 +36,7 @@ LOWER = str.maketrans(_UPPER, _UPPER.lower())
 
 # Names of hosts as people write them, over the bytes of the folded lane.
 MAX_NAME = 253  # bytes of a name in the DNS; of a longer one the end is looked up
-_LABELS = re.compile(b"\x01+")  # over 1 for each byte of a word or hyphen
+_LABELS = re.compile(b"\x01+")  # over 1 for each byte of a letter, mark, digit, connector or hyphen
 _HIDDEN = rb"[\[({](?:\.|dot)[\])}]"
 _DOT = re.compile(rb"\.|\xe3\x80\x82|" + _HIDDEN)
 _JOINT = re.compile(_DOT.pattern + rb"| (?:\.|dot) | " + _HIDDEN + rb" ?|" + _HIDDEN + rb" ")
@@ -218,15 +219,14 @@ def find_names(folded: LaneView, lasts: Collection[str], fold: Fold) -> tuple[li
 
     `evil.com`, `evil[.]com`, `evil (dot) com`, `evil . com`, `evil dot com`: labels of letters,
     marks, digits, connectors and hyphens, with a dot between each two. Only names whose last
-    label is among `lasts` count, and only the first MAX_NAMES places where one ends.
+    label is among `lasts` count, and only the first MAX_NAMES places where one ends. Letters of a
+    script without spaces belong to labels, though not to words.
     """
     data = folded.data
-    labels = [
-        hit.span()
-        for hit in _LABELS.finditer(
-            bytes(word or byte == 0x2D for word, byte in zip(folded.word, data, strict=True))
-        )
-    ]
+    inside = b"".join(
+        bytes([ord(each) in WORD or each == "-"]) * len(each.encode()) for each in data.decode()
+    )
+    labels = [hit.span() for hit in _LABELS.finditer(inside)]
     found: list[str] = []
     places = 0
     for last, (start, end) in enumerate(labels):

@@ -163,6 +163,11 @@ MATCHES = [
     ("mixed-case-skeleton", ["bitcoin"], "bITсOIn", [(0, 0, 7, 1)]),
     ("other-scripts", ["казино"], "кaз1инo к а з и н о", [(0, 8, 19, 1)]),
     ("long-gap", ["casino"], "cas....1no", []),
+    ("words-of-two-readings", ["gamma beta"], "ßeta gamma", []),
+    ("words-between-other-words", ["beta betas"], "ßeta 1x ßetas", []),
+    ("words-read-again-together", ["beta betas"], "ßeta ßetas", [(0, 0, 10, 1)]),
+    ("a-word-before-itself-turned", ["yaqe ebay"], "ʎɐqǝ", []),
+    ("turned-words", ["omega ebay"], "ʎɐqǝ ɐƃǝɯo", [(0, 0, 10, 1)]),
 ]
 
 

@@ -267,6 +267,8 @@ NAMED = {
     "hxxp://evil . com/x": ["evil.com"],
     "ftp://evil.com": ["evil.com"],
     "кто.рф": ["xn--j1ail.xn--p1ai"],
+    "例え.com ตัวอย่าง。com": ["xn--r8jz45g.com", "xn--72c1a1bt4awk9o.com"],
+    "漢.evil.com evil.com。": ["xn--hex.evil.com", "evil.com"],
     "evil.com:80 evil.com:": ["evil.com", "evil.com"],
     "a dot dot com": ["dot.com"],
     "dot dot dot . com": ["dot.dot.com"],
