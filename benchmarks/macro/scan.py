@@ -6,6 +6,7 @@ the bundle is not timed, as `summary.json` does not.
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from benchmarks import corpora
 from benchmarks.definition import Definition
 from benchmarks.measured import Engine, Measured, Stopwatch
 from worker import runtime
+from worker.cli.main import COLLECT_AFTER
 from worker.settings import Settings
 
 BROKER = False
@@ -61,6 +63,7 @@ class Scanning:
         """Time one scan, the sending of its last line included."""
         shutil.rmtree(self._out, ignore_errors=True)
         settings = Settings(bundle=BUNDLE, enforce={"act_after": "none"})  # type: ignore[arg-type]
+        gc.set_threshold(*COLLECT_AFTER)  # as the command line does
         job = runtime.build_scan(settings, self._posts, self._out)
         with Stopwatch() as watch:
             summary = job.run()

@@ -47,8 +47,9 @@ class Scripted:
         raise NotImplementedError
 
 
-def signal(rule: str, post: int) -> bytes:
-    return orjson.dumps({"kind": "signal", "policy": "p", "rule": rule, "post": post})
+def signal(rule: str, cause: int, post: int) -> Output:
+    value = orjson.dumps({"kind": "signal", "policy": "p", "rule": rule, "post": post})
+    return Output(cause, post, "signals", b"a", value, rules=(f"p/{rule}",))
 
 
 class Screen(Scripted):
@@ -61,7 +62,7 @@ class Screen(Scripted):
         if "sighting" in record:  # written first: the pipeline must put signals in order
             made.append(Output(offset, offset, "sightings", None, orjson.dumps(offset)))
         if "flagged" in record:
-            made.append(Output(offset, offset, "signals", b"a", signal("post", offset)))
+            made.append(signal("post", offset, offset))
         return made
 
 
@@ -69,7 +70,7 @@ class Correlate(Scripted):
     def judge(self, offset: int, record: object) -> list[Output]:
         post = int(str(record))
         return [
-            Output(offset, post, "signals", b"a", signal("campaign", post)),
+            signal("campaign", offset, post),
             Output(offset, post, "campaigns", b"f", orjson.dumps({"post": post})),
         ]
 
@@ -77,10 +78,10 @@ class Correlate(Scripted):
 class Enforce(Scripted):
     def judge(self, offset: int, record: dict[str, object]) -> list[Output]:
         value = orjson.dumps({"signal": offset, **record})
-        shadow = orjson.dumps({"rule_ids": [f"p/{record['rule']}"]})
+        rules = (f"p/{record['rule']}",)
         return [
-            Output(offset, 0, "actions.warn", b"a", value),
-            Output(offset, 0, "shadow", b"a", shadow),
+            Output(offset, 0, "actions.warn", b"a", value, rules=rules),
+            Output(offset, 0, "shadow", b"a", value, rules=rules),
         ]
 
 

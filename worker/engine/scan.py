@@ -129,7 +129,9 @@ class Pipeline:
             signals.sort(key=attrgetter("trigger"))  # stable: screen's stay before correlate's
         if signals:
             for output in signals:
-                self._write_signal(_value(output))
+                for rule in output.rules:
+                    self.tally.signals[rule] += 1
+                self._write("signals", _value(output))
             self._settle(self._enforce.step(self._enforce_table, self._signals.view(signals)))
 
     def _settle(self, outputs: list[Output]) -> dict[str, list[Output]]:
@@ -143,7 +145,9 @@ class Pipeline:
                 self.tally.actions[role.removeprefix("actions.")] += 1
                 self._write("actions", _value(output))
             elif role == "shadow":
-                self._write_shadow(_value(output))
+                for rule in output.rules:
+                    self.tally.shadow[rule] += 1
+                self._write("shadow", _value(output))
             elif role == "campaigns":
                 self.tally.campaigns += 1
                 self._write("campaigns", _value(output))
@@ -155,17 +159,6 @@ class Pipeline:
 
     def _write(self, name: str, line: bytes) -> None:
         self._results.send(name, None, line)
-
-    def _write_signal(self, value: bytes) -> None:
-        self._write("signals", value)
-        signal = orjson.loads(value)
-        if signal["kind"] == "signal":
-            self.tally.signals[f"{signal['policy']}/{signal['rule']}"] += 1
-
-    def _write_shadow(self, value: bytes) -> None:
-        self._write("shadow", value)
-        action = orjson.loads(value)  # rule_ids are policy/rule
-        self.tally.shadow.update(action["rule_ids"])
 
     def _write_dead_letter(self, output: Output) -> None:
         headers = dict(output.headers)

@@ -13,6 +13,7 @@ import orjson
 from worker.domain.action import Action
 
 NULL = b"null"
+EMPTY = b"[]"
 # How what differs from action to action stands in the form: JSON as bytes, or an integer.
 _HOLES = {
     "action_id": b'"%b"',
@@ -59,24 +60,6 @@ class Shared(NamedTuple):
     coordinates: bytes  # of the signal in this run: the last key, `in`
 
 
-class Varying(NamedTuple):
-    """Hold what one action says of its own."""
-
-    action_id: str
-    account_seq: int
-    effective_at: int
-    expires_at: int | None
-    release_condition: bytes
-    step: int
-    counters: bytes
-    strikes_before: int
-    strikes_after: int
-    warning: bytes
-    proposal: bytes
-    supersedes: bytes
-    in_force: bytes
-
-
 class ActionForm:
     """Hold the bytes of a kind of action under a policy; `draft` says what they have in common.
 
@@ -93,32 +76,49 @@ class ActionForm:
         ]
         self._form = b"{" + b",".join(written) + b',"in":%b}'
 
-    def fill(self, shared: Shared, own: Varying) -> bytes:
-        """Write one action: the keys of the draft in its order, then `in`."""
+    def fill(
+        self,
+        shared: Shared,
+        *,
+        action_id: str,
+        account_seq: int,
+        effective_at: int,
+        expires_at: int | None,
+        release_condition: bytes,
+        step: int,
+        counters: bytes,
+        strikes_before: int,
+        strikes_after: int,
+        warning: bytes,
+        proposal: bytes,
+        supersedes: bytes,
+        in_force: bytes,
+    ) -> bytes:
+        """Write one action: the keys of the draft in its order, then `in`; bytes are JSON."""
         return self._form % (
-            own.action_id.encode(),
+            action_id.encode(),
             shared.account_id,
-            own.account_seq,
+            account_seq,
             shared.post,
-            own.effective_at,
-            NULL if own.expires_at is None else b"%d" % own.expires_at,
-            own.release_condition,
+            effective_at,
+            NULL if expires_at is None else b"%d" % expires_at,
+            release_condition,
             shared.rule_ids,
-            own.step,
+            step,
             shared.facts_text_id,
-            own.counters,
-            own.strikes_before,
-            own.strikes_after,
-            own.warning,
+            counters,
+            strikes_before,
+            strikes_after,
+            warning,
             shared.evidence,
             shared.evidence_bundle,
             shared.post_refs,
             shared.automated_detection,
             shared.automated_decision,
-            own.proposal,
+            proposal,
             shared.person,
-            own.supersedes,
-            own.in_force,
+            supersedes,
+            in_force,
             shared.origin,
             shared.coordinates,
         )

@@ -202,7 +202,7 @@ class CorrelateStage:
         )
         key = wire.account_key(kept.account)
         value = wire.encode_signal(signal)
-        return Output(found.cause, found.trigger, "signals", key, value)
+        return Output(found.cause, found.trigger, "signals", key, value, rules=(rule.name,))
 
     def _campaign(self, found: _Found, sightings: Sequence[KeptSighting]) -> Output:
         """Report a fingerprint for which a rule holds for the first time."""

@@ -130,14 +130,15 @@ class EnforceStage:
     def step(self, table: EnforceTable, view: BatchView) -> list[Output]:
         """Judge signals in order."""
         outputs: list[Output] = []
+        live, shadow = table.live.ledger, table.shadow.ledger
         for index in range(len(view)):
             try:
                 record = wire.decode_signal_record(view.value(index))
             except wire.MalformedRecordError as error:
                 outputs.append(self._reject(view, index, error))
                 continue
-            for book in self._books(table):
-                book.ledger.advance(record.origin.time)
+            live.advance(record.origin.time)
+            shadow.advance(record.origin.time)
             where = (view.topic, view.partition, view.offset(index))
             outputs.extend(self._apply(table, record, where))
         return outputs

@@ -49,6 +49,7 @@ class Output(NamedTuple):
     value: bytes | None
     partition: int | None = None  # None: by the key
     headers: tuple[tuple[str, bytes], ...] = ()
+    rules: tuple[str, ...] = ()  # that a signal or action rests on, for whoever counts them
 
 
 class Stage(Protocol):

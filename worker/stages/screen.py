@@ -200,7 +200,7 @@ class ScreenStage:
                 self._bundle.digest,
                 _evidence(row, self._reads[rule.index]),
             )
-            yield _signal_output(origin, account.id, wire.encode_signal(signal))
+            yield _signal_output(origin, account.id, wire.encode_signal(signal), (rule.name,))
 
     def _reject(
         self, view: BatchView, index: int, reason: Reason, error: str, origin: Origin
@@ -252,8 +252,11 @@ def _cause(output: Output) -> int:
     return output.cause
 
 
-def _signal_output(origin: Origin, account: str | None, value: bytes) -> Output:
-    return Output(origin.offset, origin.offset, "signals", wire.account_key(account), value)
+def _signal_output(
+    origin: Origin, account: str | None, value: bytes, rules: tuple[str, ...] = ()
+) -> Output:
+    key = wire.account_key(account)
+    return Output(origin.offset, origin.offset, "signals", key, value, rules=rules)
 
 
 def _forwarded_origin(view: BatchView, index: int, said: int) -> Origin:

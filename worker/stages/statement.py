@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -30,11 +31,13 @@ from worker.domain.identity import ActionIds, account_digest
 from worker.domain.signal import RECORD_VERSION, Origin, Review, Signal
 from worker.policy.bundle import Bundle, Policy, Rule, Step
 from worker.stages import wire
-from worker.stages.action_form import NULL, ActionForm, Shared, Varying
+from worker.stages.action_form import EMPTY, NULL, ActionForm, Shared
 from worker.stages.protocols import Output
 from worker.state.rows import NEVER, Finding, Issued, Row
 
 CONTENT_TYPE = b"application/json"
+_POST_DELETED = b'"post_deleted"'
+_BOOL = (b"false", b"true")
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 _KIND_HEADERS: dict[ActionKind, Headers] = {
     kind: (("weir.kind", kind.encode()), ("content-type", CONTENT_TYPE)) for kind in ACTION_KINDS
@@ -46,7 +49,7 @@ _EVENT_TYPES = {
     kind: ("ce_type", f"weir.action.{kind}.v{RECORD_VERSION}".encode()) for kind in ACTION_KINDS
 }
 _ROLES = {kind: f"actions.{kind}" for kind in ACTION_KINDS}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of UTC, and written without an offset
 
 
 @dataclass(slots=True)
@@ -94,8 +97,9 @@ class Said:
     """Hold what all actions on a case say alike, once the first is written."""
 
     shared: Shared
+    rules: tuple[str, ...]
     key: bytes | None
-    counters: list[Counter]  # without the strikes
+    counters: bytes  # a list without the strikes
     event: Headers  # subject and time, where the action goes out as a CloudEvent
 
 
@@ -134,14 +138,37 @@ class Statements:
         said = case.said
         if said is None:
             said = case.said = self._say(case)
-        value = self._form(case, kind).fill(said.shared, _own(case, decided, identity, seq, said))
+        value = self._form(case, kind).fill(
+            said.shared,
+            action_id=identity,
+            account_seq=seq,
+            effective_at=case.time,
+            expires_at=decided.expires_at,
+            release_condition=_POST_DELETED if decided.until_deleted else NULL,
+            step=decided.step,
+            counters=_with_strikes(said.counters, case, decided),
+            strikes_before=case.strikes_before,
+            strikes_after=case.strikes_after,
+            warning=NULL if decided.warning is None else orjson.dumps(decided.warning),
+            proposal=NULL if decided.proposal is None else orjson.dumps(decided.proposal),
+            supersedes=orjson.dumps(decided.supersedes) if decided.supersedes else EMPTY,
+            in_force=_in_force(case),
+        )
         headers: Headers = _KIND_HEADERS[kind]
         if not case.shadow:
             name = ("ce_id", identity.encode())
             headers = (_SPECVERSION, name, _SOURCE, _EVENT_TYPES[kind], *said.event, *headers)
         role = "shadow" if case.shadow else _ROLES[kind]
         case.outputs.append(
-            Output(case.where[2], case.origin.offset, role, said.key, value, headers=headers)
+            Output(
+                case.where[2],
+                case.origin.offset,
+                role,
+                said.key,
+                value,
+                headers=headers,
+                rules=said.rules,
+            )
         )
 
     def _say(self, case: Case) -> Said:
@@ -156,17 +183,18 @@ class Statements:
             facts_text_id=orjson.dumps("+".join(rules) or finding.policy),
             evidence=NULL if signal is None else orjson.dumps(signal.evidence),
             evidence_bundle=NULL if signal is None else orjson.dumps(signal.bundle),
-            post_refs=b"[]" if signal is None else orjson.dumps(_post_refs(signal)),
-            automated_detection=orjson.dumps(case.detected),
-            automated_decision=orjson.dumps(case.review is None),
-            person=orjson.dumps(_person(case.review)),
+            post_refs=EMPTY if signal is None else orjson.dumps(_post_refs(signal)),
+            automated_detection=_BOOL[case.detected],
+            automated_decision=_BOOL[case.review is None],
+            person=NULL if case.review is None else orjson.dumps(_person(case.review)),
             origin=orjson.dumps(case.origin),
             coordinates=orjson.dumps(coordinates),
         )
         return Said(
             shared,
+            tuple(rules),
             wire.account_key(case.account),
-            [] if signal is None else list(self._counters(case, signal)),
+            EMPTY if signal is None else orjson.dumps(list(self._counters(case, signal))),
             () if case.shadow else self._event(case),
         )
 
@@ -200,26 +228,15 @@ class Statements:
             yield from _compared(atoms, "match", name, f"matches.{name}", None, value)
 
 
-def _own(case: Case, decided: Decided, identity: str, seq: int, said: Said) -> Varying:
-    counters = said.counters
-    if decided.ladder_step is not None and case.policy and case.policy.ladder:
-        ttl, least = case.policy.ladder.strike_ttl_ms, decided.ladder_step.at
-        counters = [*counters, _counter("strikes", ttl, case.strikes_after, ">=", least)]
-    return Varying(
-        identity,
-        seq,
-        case.time,
-        decided.expires_at,
-        b'"post_deleted"' if decided.until_deleted else NULL,
-        decided.step,
-        orjson.dumps(counters),
-        case.strikes_before,
-        case.strikes_after,
-        NULL if decided.warning is None else orjson.dumps(decided.warning),
-        NULL if decided.proposal is None else orjson.dumps(decided.proposal),
-        orjson.dumps(decided.supersedes),
-        orjson.dumps(_in_force(case)),
-    )
+def _with_strikes(counters: bytes, case: Case, decided: Decided) -> bytes:
+    """Cite the strikes too where they led to a step."""
+    ladder = case.policy.ladder if case.policy is not None else None
+    if decided.ladder_step is None or ladder is None:
+        return counters
+    least = decided.ladder_step.at
+    strikes = _counter("strikes", ladder.strike_ttl_ms, case.strikes_after, ">=", least)
+    before = b"[" if counters == EMPTY else counters[:-1] + b","
+    return before + orjson.dumps(strikes) + b"]"
 
 
 def _drafted(
@@ -275,8 +292,13 @@ def _drafted(
 
 def rfc3339(time: int) -> str:
     """Write a time in UTC with milliseconds; years 1 to 9999."""
-    moment = _EPOCH + timedelta(milliseconds=time)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, milliseconds = divmod(time, 1_000)
+    return f"{_whole_second(second)}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=256)  # actions come in the order of posts, many in a second
+def _whole_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def _compared(
@@ -329,9 +351,7 @@ def _post_refs(signal: Signal) -> list[PostEvidence]:
     ]
 
 
-def _person(review: Review | None) -> PersonsDecision | None:
-    if review is None:
-        return None
+def _person(review: Review) -> PersonsDecision:
     return {
         "decision": review.decision,
         "by_id": review.by.id,
@@ -341,15 +361,16 @@ def _person(review: Review | None) -> PersonsDecision | None:
     }
 
 
-def _in_force(case: Case) -> list[Restriction]:
+def _in_force(case: Case) -> bytes:
     if case.row is None or not case.row.restrictions:
-        return []
+        return EMPTY
     until: dict[ActionKind, int] = {}
     for restriction in case.row.live_restrictions(case.time):
         until[restriction.kind] = max(
             restriction.expires_at, until.get(restriction.kind, restriction.expires_at)
         )
-    return [
+    restrictions: list[Restriction] = [
         {"kind": kind, "expires_at": None if end == NEVER else end}
         for kind, end in sorted(until.items())
     ]
+    return orjson.dumps(restrictions)

@@ -50,17 +50,19 @@ class MalformedRecordError(ValueError):
 class Fields:
     """Read typed fields of one JSON object; errors name the path, never the value."""
 
-    def __init__(self, value: object, path: str = "") -> None:
-        if not isinstance(value, dict):
-            raise MalformedRecordError(
-                Reason.FIELD_TYPE, f"{path or 'the record'} must be an object"
-            )
+    __slots__ = ("_holder", "_key", "_values")
+
+    def __init__(self, value: object, holder: Fields | None = None, key: str = "") -> None:
+        if type(value) is not dict:
+            path = holder.name(key) if holder is not None else "the record"
+            raise MalformedRecordError(Reason.FIELD_TYPE, f"{path} must be an object")
         self._values: dict[str, Any] = value
-        self._path = path
+        self._holder = holder
+        self._key = key
 
     def name(self, key: str) -> str:
         """Give the path of a field, for messages."""
-        return f"{self._path}.{key}" if self._path else key
+        return key if self._holder is None else f"{self._holder.name(self._key)}.{key}"
 
     def wrong(self, key: str, must: str) -> MalformedRecordError:
         """Say what a field of a wrong type must be."""
@@ -122,7 +124,8 @@ class Fields:
 
     def object(self, key: str) -> Fields:
         """Read an object."""
-        return Fields(self.raw(key), self.name(key))
+        value = self._values.get(key)
+        return Fields(self.raw(key) if value is None else value, self, key)
 
     def items(self, key: str) -> list[Any]:
         """Read a list; absent means empty."""
@@ -135,7 +138,9 @@ class Fields:
 
     def counts(self, key: str) -> dict[str, int]:
         """Read an object of integers; absent means empty."""
-        if not self.has(key):
+        if not self._values.get(key):
+            if self.has(key):
+                self.object(key)  # empty, but of the right type
             return {}
         inner = self.object(key)
         return {name: inner.integer(name) for name in inner._values}
@@ -351,11 +356,10 @@ def _signal(record: Fields, origin: Origin) -> Signal:
 
 
 def _evidence(evidence: Fields) -> Evidence:
-    matches = tuple(
-        _match(Fields(item, evidence.name("matches"))) for item in evidence.items("matches")
-    )
+    items = evidence.items("matches")
+    matches = tuple([_match(Fields(item, evidence, "matches")) for item in items])
     flags = tuple(evidence.items("flags"))
-    if not all(isinstance(flag, str) for flag in flags):
+    if flags and not all(isinstance(flag, str) for flag in flags):
         raise MalformedRecordError(Reason.FIELD_TYPE, "evidence.flags must hold strings")
     campaign = _campaign(evidence.object("campaign")) if evidence.has("campaign") else None
     return Evidence(matches, evidence.counts("windows"), flags, campaign)
@@ -363,7 +367,7 @@ def _evidence(evidence: Fields) -> Evidence:
 
 def _match(match: Fields) -> MatchEvidence:
     span = match.items("span")
-    if len(span) not in (0, 2) or not all(type(end) is int for end in span):
+    if span and [type(end) for end in span] != [int, int]:
         raise MalformedRecordError(
             Reason.FIELD_TYPE, f"{match.name('span')} must hold two integers"
         )

@@ -55,7 +55,8 @@ class Ledger:
 
     def advance(self, time: int) -> None:
         """Move stream time forward and free a bounded number of ended rows."""
-        self.stream_time = max(self.stream_time, time)
+        if time > self.stream_time:
+            self.stream_time = time
         if self._refile:
             self._file_all()
         for _ in range(_RETIRED_PER_RECORD):
@@ -66,9 +67,12 @@ class Ledger:
     def find(self, account: str, time: int) -> Row | None:
         """Give the row that an account has at a time, with its clock moved there; or None."""
         row = self._row(account)
-        if row is None or max(time, row.last_time) >= row.end or self._retired(row):
+        if row is None:
             return None
-        row.last_time = max(time, row.last_time)
+        last_time = max(time, row.last_time)
+        if last_time >= row.end or self._retired(row):
+            return None
+        row.last_time = last_time
         row.seen = self.stream_time
         self._changed[account] = None
         return row

@@ -62,15 +62,17 @@ class Finding:
     rules: list[str] = field(default_factory=list)
     issued: list[Issued] = field(default_factory=list)
     place: int = 0  # counts what happened to the row's findings: the later, the greater
+    key: FindingKey = field(init=False)  # names the finding within its account
 
-    @property
-    def key(self) -> FindingKey:
-        """Name the finding within its account."""
-        return (self.policy, self.post, self.revision)
+    def __post_init__(self) -> None:
+        self.key = (self.policy, self.post, self.revision)
 
     def has_issued(self, action_id: str) -> bool:
         """Say whether this very decision was written before."""
-        return any(issued.action_id == action_id for issued in self.issued)
+        for issued in self.issued:  # noqa: SIM110 - nearly always empty: no generator for it
+            if issued.action_id == action_id:
+                return True
+        return False
 
 
 @dataclass(slots=True)
@@ -107,8 +109,9 @@ class LadderState:
 
     def total(self, time: int) -> int:
         """Sum the live strikes; each ends at its own time, whatever another bundle gave others."""
-        while self._strikes and self._strikes[0][0] <= time:
-            ended = heapq.heappop(self._strikes)[2]
+        strikes = self._strikes
+        while strikes and strikes[0][0] <= time:
+            ended = heapq.heappop(strikes)[2]
             self._total -= ended.weight
             ended.weight = 0
         return self._total
@@ -132,7 +135,8 @@ class LadderState:
 
     def live_warns(self, time: int) -> list[Warn]:
         """Give the warnings that have not ended, oldest first."""
-        self.warns = [warn for warn in self.warns if warn.expires_at > time]
+        if self.warns:
+            self.warns = [warn for warn in self.warns if warn.expires_at > time]
         return self.warns
 
     def in_grace(self, posted_at: int, grace_ms: int, time: int) -> bool:
@@ -193,7 +197,8 @@ class Row:
 
     def keep_until(self, time: int) -> None:
         """Let the row live at least so long."""
-        self.end = max(self.end, time)
+        if time > self.end:
+            self.end = time
 
     def note(self, finding: Finding) -> None:
         """Note that a finding, or what hangs on it, changes."""
@@ -205,11 +210,12 @@ class Row:
 
     def touch(self, finding: Finding, time: int, keep_ms: int) -> None:
         """File a finding as of now: it and the row are kept for `keep_ms` from here."""
-        self.findings.pop(finding.key, None)
+        key = finding.key
+        self.findings.pop(key, None)
         self.touches += 1
         finding.filed, finding.place = time, self.touches
-        self.findings[finding.key] = finding
-        self.note(finding)
+        self.findings[key] = finding
+        self.changed[key] = None
         self.keep_until(time + keep_ms)
 
     def record(self, issued: Issued) -> None:
@@ -254,11 +260,14 @@ class Row:
 
     def live_restrictions(self, time: int) -> list[Restriction]:
         """Give the restrictions in force, oldest first."""
-        self.restrictions = [r for r in self.restrictions if r.expires_at > time]
+        if self.restrictions:
+            self.restrictions = [r for r in self.restrictions if r.expires_at > time]
         return self.restrictions
 
     def restricted_until(self, kind: ActionKind, time: int) -> int | None:
         """Give when the account is free of a kind of restriction; None if it is free now."""
+        if not self.restrictions:
+            return None
         ends = [r.expires_at for r in self.live_restrictions(time) if r.kind == kind]
         return max(ends) if ends else None
 
