@@ -112,12 +112,13 @@ class Proxied(One):
 
     kinds = TROUBLES
     lasts = LASTS_S
+    in_turn = False
 
     def __init__(self, seed: str) -> None:
         super().__init__(seed)
         self._front, behind = free_ports(2)
         self.kafka = LocalKafka(more=_PROXIED.format(front=self._front, behind=behind))
-        self._proxy = Proxy(self._front, behind, seed, self.kinds, self.lasts)
+        self._proxy = Proxy(self._front, behind, seed, self.kinds, self.lasts, in_turn=self.in_turn)
 
     @override
     def for_slot(self, name: str) -> str:
@@ -138,6 +139,7 @@ class Silent(Proxied):
 
     kinds = ("none", "hold")
     lasts = (55.0,)  # > WATCHDOG_MS
+    in_turn = True  # so that workers have begun, and have something open, when it falls silent
 
 
 class Three(threading.Thread, Brokers):

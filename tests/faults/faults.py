@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -74,13 +75,17 @@ def stands(_seed: str) -> Iterator[Fault]:
 
 
 def leaves(seed: str) -> Iterator[Fault]:
-    """Yield kills after which the slot stays away: at points with and without a transaction."""
+    """Yield kills, with and without a transaction open; after every other one the slot stays away.
+
+    So both are seen: how another slot takes over, and how the same slot comes back.
+    """
     chosen = random.Random(seed)
+    kinds: Iterator[Kind] = cycle(("away", "kill"))
     while True:
         points = list(POINTS[3:])
         chosen.shuffle(points)
         for point, most in points:
-            yield _fault("away", point, most, chosen)
+            yield _fault(next(kinds), point, most, chosen)
 
 
 def stays(seed: str) -> Iterator[Fault]:

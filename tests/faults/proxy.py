@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 
 from typing_extensions import override
 
@@ -26,17 +27,24 @@ class Proxy(threading.Thread):
         seed: str,
         kinds: Sequence[str] = TROUBLES,
         lasts: Sequence[float] = LASTS_S,
+        *,
+        in_turn: bool = False,
     ) -> None:
         super().__init__(name="proxy", daemon=True)
         self.troubles: dict[str, int] = dict.fromkeys(kinds, 0)
         self._port, self._upstream = port, upstream
         self._chosen = random.Random(seed)
-        self._kinds, self._lasts = kinds, lasts
+        self._lasts = lasts
+        self._order: Iterator[str] = cycle(kinds) if in_turn else self._drawn(kinds)
         self._trouble = "none"
         self._pairs: list[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._end = asyncio.Event()
+
+    def _drawn(self, kinds: Sequence[str]) -> Iterator[str]:
+        while True:
+            yield self._chosen.choice(kinds)
 
     def serve(self) -> None:
         """Start and wait until the port is open."""
@@ -57,7 +65,7 @@ class Proxy(threading.Thread):
         self._ready.set()
         async with server:
             while not self._end.is_set():
-                self._trouble = self._chosen.choice(self._kinds)
+                self._trouble = next(self._order)
                 self.troubles[self._trouble] += 1
                 if self._trouble.startswith("cut"):
                     self._cut()

@@ -13,6 +13,14 @@ from tests.faults.record import shown
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.takeover import Return, Takeover
 
+BACK, OVER = "back in the same slot", "taken over by another slot"
+# What is to be reached with the timeouts of a production; restores go by the size of the state.
+GOALS = {
+    (BACK, "assigned"): "5 s, start and rebalance",
+    (OVER, "unowned"): "16 s, the greater of session and abort",
+    (OVER, "rebalance"): "3 s",
+}
+
 
 @dataclass
 class Report:
@@ -33,6 +41,7 @@ class Report:
     drain_s: float = 0.0
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)  # what the run was for and did not come to
 
     @property
     def kills(self) -> int:
@@ -86,8 +95,8 @@ class Report:
             f"kills by failpoint: {shown(tally.kills)}",
             f"stops by failpoint: {shown(tally.stops)}; idle zombies {tally.idle.total()}; "
             f"other ends: {exits or 'none'}",
-            *_parts("back in the same slot", tally.returns),
-            *_parts("taken over by another slot", self.takeovers),
+            *_parts(BACK, tally.returns),
+            *_parts(OVER, self.takeovers),
         ]
         if self.brokers:
             lines.append(f"faults of brokers: {shown(self.brokers)}")
@@ -96,6 +105,7 @@ class Report:
             lines.append(f"restore, {mode}: {_times(times)}")
         lines.append(f"bundles swapped in place {tally.renewed}, state compacted {self.compacted}")
         lines.append(f"drained {self.drain_s:.1f} s after the last fault")
+        lines += [f"NOT TRIED {each}" for each in self.untried]
         return "\n".join([*lines, *(f"VIOLATION {each}" for each in self.violations)])
 
 
@@ -103,16 +113,20 @@ def _parts(what: str, found: Sequence[Return] | Sequence[Takeover]) -> list[str]
     if not found:
         return []
     named = zip(found[0]._fields, zip(*found, strict=True), strict=True)
-    return [f"{what}, {part}: {_times(list(seconds))}" for part, seconds in named]
+    return [
+        f"{what}, {part}: {_times(list(seconds))}" + (f" (goal {goal})" if goal else "")
+        for part, seconds in named
+        for goal in [GOALS.get((what, part))]
+    ]
 
 
 def _worst(found: Sequence[Return] | Sequence[Takeover]) -> dict[str, list[float]]:
-    """Give median and maximum of each part, and of how many."""
+    """Give median, 99th percentile and maximum of each part, and of how many."""
     if not found:
         return {}
     named = zip(found[0]._fields, zip(*found, strict=True), strict=True)
     parts = {
-        part: [round(statistics.median(seconds), 2), round(max(seconds), 2)]
+        part: [round(each, 2) for each in (statistics.median(seconds), _p99(seconds), max(seconds))]
         for part, seconds in named
     }
     return {"count": [len(found)], **parts}
@@ -121,6 +135,10 @@ def _worst(found: Sequence[Return] | Sequence[Takeover]) -> dict[str, list[float
 def _times(seconds: list[float]) -> str:
     if not seconds:
         return "none"
+    median = statistics.median(seconds)
+    return f"{len(seconds)}, p50 {median:.2f} s, p99 {_p99(seconds):.2f} s"
+
+
+def _p99(seconds: Sequence[float]) -> float:
     ordered = sorted(seconds)
-    most = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-    return f"{len(ordered)}, p50 {statistics.median(ordered):.2f} s, p99 {most:.2f} s"
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]

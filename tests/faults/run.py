@@ -28,7 +28,7 @@ from worker.transport.kafka.loader import Loader
 BUNDLE = ROOT / "deploy" / "example" / "bundle"
 PARTITIONS = 6  # of each topic: more than there are slots, so that each has some
 DRAIN_S = 300.0  # generous: a bound for hangs after the faults
-LIMIT_S = 1_500.0  # the same for the faults themselves
+LIMIT_S = 3_600.0  # the same for the faults themselves, on a machine that others use
 LOAD_S = 0.1  # between two loads of posts
 TOLD = 20  # lines about its progress that a run tells
 
@@ -66,10 +66,12 @@ def run(
         report.violations += report.tally.wrong
     finally:
         brokers.stop()
-    if chosen.must_end is not None and not report.tally.exits[chosen.must_end]:
-        report.violations.append(f"no worker ended with {chosen.must_end}, so nothing was tried")
+    if chosen.must_end and chosen.must_end.isdisjoint(report.tally.exits):
+        report.untried.append(f"no worker ended with {sorted(chosen.must_end)}")
     if chosen.renews and not report.tally.renewed:
-        report.violations.append("no bundle was swapped, so nothing was tried")
+        report.untried.append("no bundle was swapped")
+    if chosen.state_topics and not report.compacted:
+        report.untried.append("nothing was compacted")
     report.seconds = time.monotonic() - began
     return report
 
@@ -97,7 +99,8 @@ def _fault(
         if feed.loaded * TOLD // posts > told or report.counted * TOLD // wanted > told:
             told += 1
             tell(f"{feed.loaded} posts loaded, {report.counted} processes ended")
-        return report.counted >= wanted_now or bool(report.tally.wrong)
+        awaited = bool(scenario.must_end) and scenario.must_end.isdisjoint(report.tally.exits)
+        return (report.counted >= wanted_now and not awaited) or bool(report.tally.wrong)
 
     over(wanted)
     parts = (wanted,) if scenario.between is None else (wanted // 2, wanted)
@@ -113,7 +116,7 @@ def _fault(
                 brokers.disturb()
             wait_for(partial(over, wanted_now), f"{wanted_now} processes end", LIMIT_S, LOAD_S)
         except AssertionError as error:
-            report.violations.append(f"{error}; {report.counted} did")
+            report.untried.append(f"{error}; {report.counted} did")
         finally:
             for slot in slots:
                 slot.done.set()

@@ -6,16 +6,18 @@ import gzip
 import struct
 from copy import deepcopy
 from pathlib import Path
+from typing import ClassVar
 
 import orjson
 import pytest
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
-from tests.faults import oracle, record, stream
+from tests.faults import dump, oracle, record, stream
 from tests.faults.segments import outcomes
 from tests.faults.state_log import follow
-from tests.support.deployment import ROOT, Read
+from tests.support.deployment import ROOT, Deployment, Read
 from tests.support.scan_run import scan
+from worker.settings import StageName
 from worker.state import transfer
 from worker.state.restore import Tail
 from worker.state.state_writer import StateWriter
@@ -232,3 +234,43 @@ def test_the_record_sums_up_its_runs(tmp_path: Path) -> None:
     assert "2 runs: posts 20," in told
     assert "kills 6, stops 3" in told
     assert "after_send[0] 6" in told
+
+
+class Recorded:
+    """Stand in for the reader of state topics."""
+
+    values_of: ClassVar[dict[str, list[bytes]]] = {}
+
+    def __init__(self, _settings: object, name: str) -> None:
+        self._values = self.values_of.get(name, [])
+
+    def values(self, _number: int) -> list[bytes]:
+        return self._values
+
+    def close(self) -> None:
+        pass
+
+
+def test_state_is_that_of_a_sequential_run_or_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dump, "_Reader", Recorded)
+    deployment = Deployment("127.0.0.1:1", tmp_path, BUNDLE, partitions=1)
+    posts = [line for line in stream.posts(1, 300) if line.startswith(b'{"id"')]
+    keys = [orjson.loads(line)["account"]["id"].encode() for line in posts]
+    read = [
+        Read(0, at, 1_700_000_000_000 + at, key, line, ())
+        for at, (key, line) in enumerate(zip(keys, posts, strict=True))
+    ]
+    settings, topic = deployment.settings(), deployment.settings().topic("posts")
+    stage, table = dump._sequential(settings, "screen", topic, 0, read, 1)
+    writer = StateWriter(Tail())
+    records = writer.claim("a", 1, 1, 0)
+    records += writer.delta(len(read), stage.stream_time(table), bytes(32), stage.changes(table))
+    monkeypatch.setitem(Recorded.values_of, "screen", [value for _, value in records])
+    nothing: list[Read] = []
+    others: dict[StageName, list[Read]] = {"correlate": nothing, "enforce": nothing}
+    assert dump.check_state(deployment, {"screen": read, **others}) == []
+    twice = [*read, read[-1]._replace(offset=len(read))]
+    (wrong,) = dump.check_state(deployment, {"screen": twice, **others})
+    assert wrong.startswith(f"I9: {deployment.name}.state.screen-0: 1 entries missing")

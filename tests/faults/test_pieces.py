@@ -46,7 +46,7 @@ def test_the_plans_hold_what_they_are_named_for() -> None:
     assert any(fault.fresh for fault in stormy)
     assert {fault.kind for fault in itertools.islice(steps("1 a"), 5)} == {"serve"}
     assert {fault.kind for fault in itertools.islice(stands("1 a"), 2)} == {"serve"}
-    assert {fault.kind for fault in itertools.islice(leaves("1 b"), 20)} == {"away"}
+    assert {fault.kind for fault in itertools.islice(leaves("1 b"), 20)} == {"away", "kill"}
 
 
 def test_another_bundle_has_another_digest_and_the_same_rules(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def test_kills_and_stops_lose_and_repeat_nothing(
     with capsys.disabled():
         sys.stdout.write(f"\n{report.text()}\n")
     assert not report.violations
+    assert not report.untried
     assert report.kills >= KILLS
     assert report.posts == POSTS
     assert report.tally.stops.total() > 0

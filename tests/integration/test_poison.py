@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_a_header_key_that_is_no_utf8_is_saved_and_passed(deploy: Deploy, fast_p
     (notice,) = [r.json for r in deployment.read("signals") if r.json["kind"] == "notice"]
     assert notice["reason"] == "header_invalid"
     assert notice["origin"]["offset"] == poison
+
+
+def test_a_poison_record_is_saved_once_though_workers_die_at_it(deploy: Deploy) -> None:
+    deployment = deploy(partitions=1)
+    poison = send(deployment, POST % 1, headers=[(RawKey("x"), b"2")])
+    send(deployment, POST % 2)
+    for point in ("after_begin", "after_send[0]", "after_flush", "before_commit", "after_commit"):
+        worker = deployment.start("a", stages=("screen",), failpoint=f"{point}:2", forked=True)
+        assert worker.process.wait(90) == -signal.SIGKILL, point  # 1: its claim, 2: the record
+    deployment.workers.clear()
+    deployment.start("a", start=None)
+    wait_for(deployment.drained, "the stream goes on behind the record")
+    letters = [letter.header("weir.dlq.offset") for letter in deployment.read("dlq")]
+    assert letters == [str(poison)]
+    notices = [r.json for r in deployment.read("signals") if r.json["kind"] == "notice"]
+    assert [notice["origin"]["offset"] for notice in notices] == [poison]
 
 
 def test_a_gzip_bomb_is_refused_by_the_topic_and_passed_where_it_is_not(
