@@ -98,6 +98,24 @@ cdef bint is_blank(const uint8_t* line, size_t size) noexcept nogil:
     return True
 
 
+cdef size_t count_feeds(const uint8_t* at, const uint8_t* end) noexcept nogil:
+    """Count line feeds a vector at a time; CPython looks at one byte after the other."""
+    cdef size_t count = 0
+    while at < end:
+        at = <const uint8_t*>memchr(at, 0x0A, <size_t>(end - at))
+        if at == NULL:
+            break
+        at += 1
+        count += 1
+    return count
+
+
+def count_lines(bytes data not None):
+    """Return the number of line feeds in a block of NDJSON; called by whoever numbers lines."""
+    cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(data)
+    return count_feeds(at, at + PyBytes_GET_SIZE(data))
+
+
 cdef class BatchView:
     """Hold n records as (key, value, time ms, offset), in place and immutable.
 
@@ -152,8 +170,7 @@ cdef class BatchView:
         cdef const uint8_t* end = at + PyBytes_GET_SIZE(data)
         cdef const uint8_t* stop
         cdef Py_ssize_t count = 0
-        cdef Py_ssize_t lines = data.count(b"\n") + 1
-        cdef BatchView view = new_view(topic, 0, lines)
+        cdef BatchView view = new_view(topic, 0, <Py_ssize_t>count_feeds(at, end) + 1)
         cdef long long number = first_line
         cdef size_t size
         view.owner = data

@@ -15,6 +15,7 @@ from fastpath.records import (
     MAX_PACKED_BYTES,
     BatchView,
     SightingPacker,
+    count_lines,
     unpack_sightings,
 )
 from fastpath.reference.records import pack_sightings, partition_of
@@ -208,6 +209,7 @@ def test_lines_equal_pythons(lines: list[bytes], ends: bool) -> None:
     ]
     assert [(view.value(i), view.offset(i)) for i in range(len(view))] == due
     assert all(view.key(i) is None and view.time(i) == 0 for i in range(len(view)))
+    assert count_lines(data) == data.count(b"\n")
 
 
 def test_views_refuse_what_does_not_fit() -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from fastpath.records import BatchView
+from fastpath.records import BatchView, count_lines
 from worker.domain.errors import Fatal, UserError
 from worker.transport.protocols import Headers, Partition, Polled
 
@@ -122,7 +122,7 @@ class LineReader:
 
     def _block(self, data: bytes) -> Block:
         block = Block(data, self._line)
-        self._line += data.count(b"\n")
+        self._line += count_lines(data)
         return block
 
     def _check_length(self, pending_bytes: int, pending: list[bytes]) -> None:
