@@ -14,6 +14,7 @@ from worker.domain.signal import Delete, Notice, Receipt, Review, Signal, Signal
 from worker.policy.bundle import Bundle
 from worker.stages import wire
 from worker.stages.dead_letters import dead_letter
+from worker.stages.fields import MalformedRecordError
 from worker.stages.judge import Book, Judge
 from worker.stages.protocols import Output, StatefulStage
 from worker.stages.reviews import Reviews
@@ -134,7 +135,7 @@ class EnforceStage:
         for index in range(len(view)):
             try:
                 record = wire.decode_signal_record(view.value(index))
-            except wire.MalformedRecordError as error:
+            except MalformedRecordError as error:
                 outputs.append(self._reject(view, index, error))
                 continue
             live.advance(record.origin.time)
@@ -172,7 +173,7 @@ class EnforceStage:
             return table.shadow
         return table.live
 
-    def _reject(self, view: BatchView, index: int, error: wire.MalformedRecordError) -> Output:
+    def _reject(self, view: BatchView, index: int, error: MalformedRecordError) -> Output:
         """Set aside a record that no stage of ours writes: systemic, so the fuse sees it."""
         disposition = Disposition.SYSTEMIC
         self.counters[f"dead_letters.{error.reason.value}.{disposition.value}"] += 1

@@ -29,6 +29,7 @@ from worker.policy.bundle import Bundle, Rule, Verdict, Window
 from worker.policy.conditions import post_activation
 from worker.stages import wire
 from worker.stages.dead_letters import dead_letter
+from worker.stages.fields import Fields, MalformedRecordError
 from worker.stages.protocols import Output, StatefulStage, copied
 from worker.state.changelog import NO_TIME
 
@@ -86,7 +87,7 @@ class ScreenStage:
         self._bundle = bundle
         self._screen = screen
         self._placement_seed = placement_seed
-        self._forwards: Mapping[str, Callable[[BatchView, int, wire.Fields, str], bytes]] = {
+        self._forwards: Mapping[str, Callable[[BatchView, int, Fields, str], bytes]] = {
             reviews_topic: _forward_review,
             receipts_topic: _forward_receipt,
         }
@@ -225,22 +226,18 @@ class ScreenStage:
         self,
         view: BatchView,
         index: int,
-        forward: Callable[[BatchView, int, wire.Fields, str], bytes],
+        forward: Callable[[BatchView, int, Fields, str], bytes],
     ) -> Iterator[Output]:
         offset = view.offset(index)
         try:
             account = wire.account_of_key(view.key(index))
             if account is None:
-                raise wire.MalformedRecordError(
-                    Reason.KEY_MISMATCH, "the key must be the account's id"
-                )
+                raise MalformedRecordError(Reason.KEY_MISMATCH, "the key must be the account's id")
             record = wire.parse(view.value(index))
             if record.has("account") and record.object("account").id("id") != account:
-                raise wire.MalformedRecordError(
-                    Reason.KEY_MISMATCH, "account.id differs from the key"
-                )
+                raise MalformedRecordError(Reason.KEY_MISMATCH, "account.id differs from the key")
             value = forward(view, index, record, account)
-        except wire.MalformedRecordError as error:
+        except MalformedRecordError as error:
             origin = Origin(view.topic, view.partition, offset, max(view.time(index), 0))
             yield from self._reject(view, index, error.reason, str(error), origin)
             return
@@ -268,13 +265,13 @@ def _forwarded_origin(view: BatchView, index: int, said: int) -> Origin:
     return Origin(view.topic, view.partition, view.offset(index), time)
 
 
-def _forward_review(view: BatchView, index: int, record: wire.Fields, account: str) -> bytes:
+def _forward_review(view: BatchView, index: int, record: Fields, account: str) -> bytes:
     record.one_of("kind", ("review",))
     origin = _forwarded_origin(view, index, record.time("time"))
     return wire.encode_review(wire.read_review(record, account, origin))
 
 
-def _forward_receipt(view: BatchView, index: int, record: wire.Fields, account: str) -> bytes:
+def _forward_receipt(view: BatchView, index: int, record: Fields, account: str) -> bytes:
     record.one_of("kind", ("receipt",))
     origin = _forwarded_origin(view, index, record.time("at"))
     return wire.encode_receipt(wire.read_receipt(record, account, origin))

@@ -181,13 +181,15 @@ class Statements:
             post=orjson.dumps(_post(finding)),
             rule_ids=orjson.dumps(rules),
             facts_text_id=orjson.dumps("+".join(rules) or finding.policy),
-            evidence=NULL if signal is None else orjson.dumps(signal.evidence),
+            evidence=NULL
+            if signal is None
+            else orjson.dumps(wire.evidence_record(signal.evidence)),
             evidence_bundle=NULL if signal is None else orjson.dumps(signal.bundle),
             post_refs=EMPTY if signal is None else orjson.dumps(_post_refs(signal)),
             automated_detection=_BOOL[case.detected],
             automated_decision=_BOOL[case.review is None],
             person=NULL if case.review is None else orjson.dumps(_person(case.review)),
-            origin=orjson.dumps(case.origin),
+            origin=orjson.dumps(wire.origin_record(case.origin)),
             coordinates=orjson.dumps(coordinates),
         )
         return Said(
