@@ -10,6 +10,7 @@ MODULES = [
     "isa",
     "checksum",
     "text",
+    "evasion",
     "keywords",
     "hashes",
     "exact",

@@ -17,6 +17,14 @@ class Columns:
     sightings: list[SightingBatch] = field(default_factory=list)  # by partition, then by record
 
 
+class Evasion(NamedTuple):
+    """Count what a text does to be read by people and not by programs."""
+
+    mixed_words: int  # of at least spec.MIXED_WORD_LETTERS letters, of two scripts or more
+    hidden_characters: int  # invisible ones between letters or digits that need none
+    direction_overrides: int  # U+202D and U+202E, which turn letters round
+
+
 class Sighting(NamedTuple):
     """Report one account seen with one fingerprint; an entry of a sightings record."""
 

@@ -24,7 +24,8 @@ cdef enum:
 
 COMPARISONS = ("<", "<=", "==", "!=", ">=", ">")  # by COMPARE_*
 NUMBER_COLUMNS = (
-    "age_days", "followers", "revision", "text_length", "url_count", "hashtag_count", "media_count"
+    "age_days", "followers", "revision", "text_length", "url_count", "hashtag_count",
+    "media_count", "mixed_words", "hidden_characters", "direction_overrides",
 )
 OPS = ("create", "edit", "delete")  # by OP_* of posts
 
@@ -49,7 +50,7 @@ cdef struct Columns_:  # what atoms may read of the post at hand
     const uint64_t* distances  # per hash list
     const uint64_t* windows
     uint32_t flags
-    int64_t[7] numbers  # by NUMBER_COLUMNS
+    int64_t[10] numbers  # by NUMBER_COLUMNS
     const double* scores  # NULL where the post has none
     Text lang
     uint32_t op

@@ -16,6 +16,7 @@ from libc.stdlib cimport calloc, free, qsort, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_reset
+from fastpath.evasion cimport Evasions, measure_evasion
 from fastpath.exact cimport (
     Digests, DigestSet, DigestTable, find_digest, placement, prefetch_digest,
 )
@@ -44,7 +45,7 @@ from fastpath.windows cimport (
 )
 
 from fastpath.checks import check_spec, counter_names
-from fastpath.columns import Columns
+from fastpath.columns import Columns, Evasion
 from fastpath.exact import pack_digests
 from fastpath.distances import SIMHASH_ENTRY, is_simhash
 from fastpath.errors import BuildError
@@ -189,11 +190,12 @@ cdef str text_of(const Text* text):
 include "near_lists.pxi"
 
 
-def reads_length(gate):
-    """Return whether any atom of a gate reads the length of the text."""
-    if gate.kind == "atom":
-        return gate.atom.column == "text_length"
-    return any(reads_length(part) for part in gate.parts)
+def columns_read(gates):
+    """Return the columns that any atom of some gates reads."""
+    read = set()
+    for gate in gates:
+        read |= {gate.atom.column} if gate.kind == "atom" else columns_read(gate.parts)
+    return read
 
 
 cdef class ScreenState:
@@ -245,6 +247,7 @@ cdef class Screen:
     cdef bint every_digest  # whether a window or a sighting needs the text digest of every post
     cdef bint every_simhash  # whether a list or a sighting needs the SimHash of every post
     cdef bint every_length  # whether a gate compares the length of the text
+    cdef bint every_evasion  # whether a gate compares a count of fastpath.evasion
     cdef bint[5] packs  # by fingerprint type
     cdef uint32_t keyword_lists
     cdef uint32_t all_lists
@@ -298,7 +301,8 @@ cdef class Screen:
         self.every_simhash = bool(spec.fingerprints) or any(
             held.kind == "simhash" for held in spec.hash_lists
         )
-        self.every_length = any(reads_length(gate) for gate in spec.gates)
+        self.every_length = "text_length" in columns_read(spec.gates)
+        self.every_evasion = not columns_read(spec.gates).isdisjoint(Evasion._fields)
         for place, kind in enumerate(FINGERPRINT_TYPES):
             self.packs[place] = kind in spec.fingerprints
         self.keyword_lists = <uint32_t>len(spec.keyword_lists)
@@ -606,6 +610,7 @@ cdef class Screen:
     cdef int gate(self, const Post* post, Found* found) noexcept nogil:
         """Compare every atom once and run each gate over the outcomes."""
         cdef Columns_ columns
+        cdef Evasions evasions
         cdef uint32_t i, at, size
         found.gated = False
         found.gates = NULL
@@ -630,6 +635,12 @@ cdef class Screen:
         columns.numbers[4] = post.url_count
         columns.numbers[5] = post.hashtag_count
         columns.numbers[6] = post.media_count
+        memset(&evasions, 0, sizeof(Evasions))
+        if self.every_evasion:
+            measure_evasion(post.text.data, post.text.size, &evasions)
+        columns.numbers[7] = evasions.mixed_words
+        columns.numbers[8] = evasions.hidden_characters
+        columns.numbers[9] = evasions.direction_overrides
         columns.scores = post.scores
         columns.lang = post.lang
         columns.op = post.op

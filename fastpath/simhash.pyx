@@ -13,6 +13,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from fastpath.arena cimport Arena, bump_commit, bump_reserve, bump_reset
 from fastpath.isa cimport isa_level
 from fastpath.text cimport CLASS_DIGIT, CLASS_SPACE, CLASS_WORD, code_point_class, fold
+from fastpath.utf8 cimport decode
 
 from fastpath.distances import MIN_GRAMS
 
@@ -35,26 +36,6 @@ cdef int LEVEL = isa_level()
 
 if MIN_GRAMS != LEAST:
     raise ImportError("fastpath.simhash was compiled with another limit than fastpath.distances")
-
-
-cdef inline uint32_t decode(const uint8_t* at, uint32_t* length) noexcept nogil:
-    """Read one code point of valid UTF-8."""
-    if at[0] < 0x80:
-        length[0] = 1
-        return at[0]
-    if at[0] < 0xE0:
-        length[0] = 2
-        return (<uint32_t>(at[0] & 0x1F) << 6) | (at[1] & 0x3F)
-    if at[0] < 0xF0:
-        length[0] = 3
-        return (
-            (<uint32_t>(at[0] & 0x0F) << 12) | (<uint32_t>(at[1] & 0x3F) << 6) | (at[2] & 0x3F)
-        )
-    length[0] = 4
-    return (
-        (<uint32_t>(at[0] & 0x07) << 18) | (<uint32_t>(at[1] & 0x3F) << 12)
-        | (<uint32_t>(at[2] & 0x3F) << 6) | (at[3] & 0x3F)
-    )
 
 
 cdef inline uint32_t class_of(uint32_t point) noexcept nogil:

@@ -82,6 +82,7 @@ MAX_URLS = 64  # per post, urls[] first, then those found in the text
 MAX_WRAPS = 4  # URLs inside one another's queries that are followed below the outermost one
 MAX_NAMES = 64  # per post: places in the text where a name without a scheme may end
 MAX_MEDIA = 16  # per post
+MIXED_WORD_LETTERS = 3  # a word of fewer is a unit, such as kΩ
 MAX_MARKS = 30  # non-starters in a row (Stream-Safe limit, UAX #15)
 MAX_ROWS = 32  # match rows per list and post; the rest sets matches_truncated
 MAX_HITS = 32  # near hits per list and post, the nearest first; more set matches_truncated
@@ -148,6 +149,9 @@ AtomColumn: TypeAlias = Literal[
     "followers",
     "revision",
     "text_length",  # code points of the raw text
+    "mixed_words",  # fastpath.columns.Evasion
+    "hidden_characters",
+    "direction_overrides",
     "url_count",  # entries of urls[], not those found in text
     "hashtag_count",
     "media_count",

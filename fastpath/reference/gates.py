@@ -27,7 +27,7 @@ class Facts:
     distance: Mapping[str, int]  # of the nearest hit, absent without one
     window: Mapping[str, int]
     flags: int
-    numbers: Mapping[str, int]  # age_days, followers, revision, text_length and the counts
+    numbers: Mapping[str, int]  # age_days, followers, revision, text_length, the counts
     score: Mapping[str, float]
     lang: str
     op: str

@@ -16,6 +16,7 @@ from fastpath.errors import BuildError
 from fastpath.field_maps import load_field_map
 from fastpath.lanes import LaneView
 from fastpath.records import BatchView
+from fastpath.reference.evasion import measure
 from fastpath.reference.gates import Facts, age_days
 from fastpath.reference.hashes import (
     ExactLists,
@@ -272,6 +273,7 @@ class Screen:
                 "url_count": len(post.urls),
                 "hashtag_count": post.hashtags,
                 "media_count": len(post.media),
+                **measure(post.text)._asdict(),
             },
             score=post.scores,
             lang=post.lang,

@@ -39,6 +39,7 @@ class UnicodeModel:
     unspaced: set[int] = field(default_factory=set)  # scripts written without spaces
     bare: set[int] = field(default_factory=set)  # scripts whose marks can be taken off a letter
     latin: dict[int, str] = field(default_factory=dict)  # the letter a-z that its name says it is
+    script: dict[int, str] = field(default_factory=dict)  # where a code point is of one alone
 
 
 def read_model(folder: Path) -> UnicodeModel:
@@ -63,10 +64,15 @@ def read_model(folder: Path) -> UnicodeModel:
             model.unspaced.update(range(start, stop))
         if values[0] in BARE_SCRIPTS:
             model.bare.update(range(start, stop))
+        if values[0] not in ("Common", "Inherited"):
+            model.script.update(dict.fromkeys(range(start, stop), values[0]))
     # The prolonged sound mark and its like are Common by script and kana by every extension.
     for start, stop, values in _fields(folder / "ScriptExtensions.txt"):
         if set(values[0].split()) <= UNSPACED_CODES:
             model.unspaced.update(range(start, stop))
+        if " " in values[0]:
+            for code_point in range(start, stop):
+                model.script.pop(code_point, None)
     return model
 
 

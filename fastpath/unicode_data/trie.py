@@ -74,7 +74,7 @@ def build_loose_tables(found: Lookalikes, shift: int) -> tuple[list[int], list[i
         twofold = (code_point in found.twofold) << 29
         telling = (code_point > 0x7F and code_point in found.turned) << 30
         entries.append(own | kind << 16 | first | second | twofold | telling)
-    _, blocks, packed = _pack(entries, shift)
+    _, blocks, packed = pack(entries, shift)
     return blocks, packed
 
 
@@ -102,7 +102,7 @@ class _Layout:
         if len(self.pool) >= 1 << 13:
             raise ValueError(f"the pool has {len(self.pool)} items, an offset has 13 bits")
         shift, blocks, packed = min(
-            (_pack(entries, shift) for shift in shifts),
+            (pack(entries, shift) for shift in shifts),
             key=lambda packing: 2 * len(packing[1]) + 4 * len(packing[2]),
         )
         return FoldTables(shift, blocks, packed, self.pool, self.pairs)
@@ -182,8 +182,11 @@ class _Layout:
         return code_point | combining << 21 | composes | word
 
 
-def _pack(entries: list[int], shift: int) -> tuple[int, list[int], list[int]]:
-    """Split entries into blocks of 1 << shift and keep each distinct block once."""
+def pack(entries: list[int], shift: int) -> tuple[int, list[int], list[int]]:
+    """Split entries into blocks of 1 << shift and keep each distinct block once.
+
+    Return shift, the block number of each block of code points, and the entries of the blocks.
+    """
     size = 1 << shift
     numbers: dict[tuple[int, ...], int] = {}
     blocks: list[int] = []

@@ -20,6 +20,7 @@ from fastpath.hashes cimport TextSpan, UrlView, canonical_url, next_url
 from fastpath.keywords cimport (
     Keywords, KeywordTable, MatchRow, PostMatches, PostText, Scanner, ScanState, make_lanes, scan,
 )
+from fastpath.evasion cimport Evasions, measure_evasion
 from fastpath.near cimport NearHits, NearTable, PdqIndex, SimHashIndex, find_pdqs, find_simhashes
 from fastpath.posts cimport (
     POST_MEDIA, POST_URLS, READ_OK, Post, PostReader, ScoreNames, Text, is_utf8,
@@ -256,6 +257,7 @@ cdef int fuzz_lanes(const uint8_t* data, size_t size) noexcept nogil:
     cdef LaneMap where
     cdef Normalised form
     cdef uint64_t simhash
+    cdef Evasions evasions
     cdef Bump* bump = &ARENA.bump
     bump_reset(bump, KEPT)
     must(raw_lane(bump, text, size, &raw) == 0, b"memory")
@@ -275,6 +277,12 @@ cdef int fuzz_lanes(const uint8_t* data, size_t size) noexcept nogil:
     check_map(&squeezed, &where, points)
     must(normalise(bump, &folded, &form) == 0, b"memory")
     mixed(0, form.data, form.size)
+    measure_evasion(text, size, &evasions)
+    must(
+        3 * evasions.mixed_words + evasions.hidden_characters + evasions.direction_overrides
+        <= points,
+        b"no more evasion than code points",
+    )
     must(simhash_lane(bump, &folded, &simhash) == 0, b"memory")
     if folded.marks_dropped == 0 and not folded.truncated and folded.size > 0:
         must(fold(bump, folded.data, folded.size, &again) == 0, b"memory")

@@ -83,6 +83,8 @@ GATES = (
     every(atom("age_days", "<", 3), atom("age_days", "!=", -1)),
     either(atom("followers", ">", 2**39), atom("revision", "==", 2)),
     every(atom("text_length", ">", 20.5), atom("url_count", "<=", 1)),
+    either(atom("mixed_words", ">=", 1), atom("hidden_characters", ">", 1)),
+    atom("direction_overrides", "!=", 0),
     every(either(atom("hashtag_count", ">=", 3), atom("media_count", ">=", 2)), GATE_TRUE),
     atom("lang", "!=", "en"),
     atom("lang", "==", ""),
@@ -110,7 +112,7 @@ SPECS = {
     "files": ScreenSpec(
         keyword_lists=KEYWORDS[:1],
         windows=WINDOWS[:4],
-        gates=GATES[2:12],
+        gates=GATES[2:14],
         fingerprints=("url", "text"),
         topic="posts.ndjson",
         time_source="created_at",

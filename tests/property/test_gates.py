@@ -32,6 +32,9 @@ INTS = [
     "post.url_count",
     "post.hashtag_count",
     "post.media_count",
+    "post.mixed_words",
+    "post.hidden_characters",
+    "post.direction_overrides",
     "size(post.urls)",
     "post.hashtags.size()",
     "post.text.size()",
@@ -112,7 +115,7 @@ posts = st.fixed_dictionaries(
         ),
     },
     optional={
-        "text": st.sampled_from(["", "x", "say x", "naïve 𝒳"]),
+        "text": st.sampled_from(["", "x", "say x", "naïve 𝒳", "pаypal a\u200bb\u202e"]),
         "lang": st.sampled_from(["en", "de", ""]),
         "urls": st.lists(st.sampled_from(["http://a.example", "b.example"]), max_size=4),
         "hashtags": st.one_of(

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from fastpath.reference.evasion import measure
 from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate, Row
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -52,6 +53,8 @@ def _column(atom: Atom, row: Row, windows: tuple[str, ...]) -> object:
             return post.get("scores", {}).get(atom.name)
         case "text_length":
             return len(post.get("text", ""))
+        case "mixed_words" | "hidden_characters" | "direction_overrides":
+            return getattr(measure(post.get("text", "")), atom.column)
         case "url_count" | "hashtag_count" | "media_count":
             key = {"url_count": "urls", "hashtag_count": "hashtags", "media_count": "media"}
             return len(post.get(key[atom.column], []))

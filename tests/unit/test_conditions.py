@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fastpath.columns import Evasion
 from fastpath.spec import FLAGS, HashHit, Match, Row
 from tests.support.bundles import write_bundle
 from tests.support.rows import row_of
@@ -76,6 +77,8 @@ VALUES = {
     "post.reply_to == '' && post.repost_of == '' && post.device == ''": (False, True),
     "post.url_count == 2 && post.hashtag_count == 1 && post.media_count == 3": (True, False),
     "post.url_count == 0 && post.hashtag_count == 0 && post.media_count == 0": (False, True),
+    "post.mixed_words == 0 && post.hidden_characters == 0": (True, True),
+    "post.direction_overrides == 0": (True, True),
     "post.urls == ['https://a.example/', 'https://b.example/']": (True, False),
     "post.hashtags == ['x'] && size(post.urls) == 2": (True, False),
     "has(scores.toxicity) && scores.toxicity > 0.9": (True, False),
@@ -100,6 +103,21 @@ def test_every_variable_of_a_post_is_read_by_a_test() -> None:
     read = set().union(*(vocabulary.compile(source).variables for source in VALUES))
     flags = {f"flags.{flag}" for flag in FLAGS}
     assert vocabulary.names - flags == read - flags
+
+
+@pytest.mark.parametrize("name", Evasion._fields)
+def test_each_count_of_evasion_is_its_own(name: str) -> None:
+    texts = {
+        "mixed_words": "p\u0430ypal",
+        "hidden_characters": "pay\u200bpal",
+        "direction_overrides": "\u202elapyap",
+    }
+    vocabulary = PostVocabulary([], [])
+    condition = vocabulary.compile(f"post.{name} == 1")
+    rows = {other: row({**POST, "text": text}) for other, text in texts.items()}
+    activations = {other: vocabulary.activation(each) for other, each in rows.items()}
+    found = [n for n, each in activations.items() if condition.evaluate(each) is Verdict.TRUE]
+    assert found == [name]
 
 
 @pytest.mark.parametrize("flag", FLAGS)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cel_expr_python import cel
 
+from fastpath.columns import Evasion
+from fastpath.evasion import measure
 from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate, Row
 from worker.policy.cel_errors import ConditionError, read_errors
 from worker.policy.gates import MAX_LISTED, compile_gate
@@ -290,6 +292,8 @@ def _post_variables(
         "post.hashtags": _Variable(_STRINGS, lambda p: p.post.get("hashtags", [])[:MAX_LISTED]),
         "scores": _Variable(_SCORES, lambda p: p.post.get("scores", {})),
     }
+    for name in Evasion._fields:
+        variables[f"post.{name}"] = _Variable(_INT, _evasion_reader(name))
     variables["post.id"] = _Variable(_STRING, lambda p: p.row.id)
     for key in ("op", "lang", "text", "reply_to", "repost_of"):
         variables[f"post.{key}"] = _Variable(_STRING, _text_reader(key))
@@ -303,6 +307,10 @@ def _post_variables(
     for bit, name in enumerate(FLAGS):
         variables[f"flags.{name}"] = _Variable(_BOOL, _flag_reader(bit))
     return variables
+
+
+def _evasion_reader(name: str) -> Callable[[_Post], object]:
+    return lambda p: getattr(measure(p.post.get("text", "")), name)
 
 
 def _text_reader(key: str) -> Callable[[_Post], object]:

@@ -39,6 +39,9 @@ _LEAST: dict[AtomColumn, int] = {
     "url_count": 0,
     "hashtag_count": 0,
     "media_count": 0,
+    "mixed_words": 0,
+    "hidden_characters": 0,
+    "direction_overrides": 0,
 }
 _IDENTS: dict[str, AtomColumn] = {
     "account.age_days": "age_days",
@@ -48,6 +51,9 @@ _IDENTS: dict[str, AtomColumn] = {
     "post.url_count": "url_count",
     "post.hashtag_count": "hashtag_count",
     "post.media_count": "media_count",
+    "post.mixed_words": "mixed_words",
+    "post.hidden_characters": "hidden_characters",
+    "post.direction_overrides": "direction_overrides",
     "post.lang": "lang",
     "post.op": "op",
 }
