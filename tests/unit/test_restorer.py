@@ -12,7 +12,7 @@ from worker.domain.errors import ConfigError, RetentionOvertook, StateMismatch
 from worker.engine.commands import ReadState
 from worker.state.changelog import Claim, encode_claim
 from worker.transport.memory import MemoryBroker, MemoryProducer, MemorySource
-from worker.transport.protocols import Group, Partition
+from worker.transport.protocols import Group, OffsetsUnknown, Partition
 
 S0 = Partition(STATE, 0)
 
@@ -349,3 +349,26 @@ def test_a_claim_that_could_not_see_the_newest_one_is_no_stop() -> None:
     bench.engine().turn(8)
     assert bench.written() == [b"a=1", b"a=2"]
     assert bench.epochs() == [1, 3, 2, 3]
+
+
+def test_a_broker_further_away_than_a_piece_lasts_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.write(b"a")
+    bench.write(b"b", partition=1)
+    bench.engine().turn(6)
+    del bench.broker.group(GROUP).committed[P1]
+    running = bench.engine()
+    for question in ("beginnings", "committed", "ends"):
+        answer = getattr(running.source, question)
+
+        def far(partitions: Any, timeout_s: float, answer: Any = answer) -> Any:
+            if timeout_s < 0.4:
+                raise OffsetsUnknown
+            return answer(partitions, timeout_s)
+
+        monkeypatch.setattr(running.source, question, far)
+    # Partition 0 goes on, and of partition 1 the offset is asked for again between its turns.
+    with pytest.raises(StateMismatch, match="deleted or have expired"):
+        running.turn(20)

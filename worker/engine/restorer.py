@@ -97,6 +97,7 @@ class Restorer:
         self._accept_gap = accept_gap
         self._restoring: dict[Partition, Restoring] = {}
         self._kept: dict[Partition, Restoring] = {}
+        self._patience_s = 0.0  # for questions that went unanswered within a piece
 
     @property
     def count(self) -> int:
@@ -175,13 +176,19 @@ class Restorer:
     # Where the brokers say that a partition goes on (RS1, RS4).
 
     def _locate(self, unplaced: list[Restoring], budget_s: float) -> Steps[bool]:
+        """Ask for longer each time that no answer came: a broker may be further than a piece.
+
+        An offset that is not known may be unstable, and then no patience helps.
+        """
         ask = self._asker.ask
         partitions = frozenset(each.partition for each in unplaced)
-        limit_s = min(budget_s, self._ask_s)
+        limit_s = min(max(budget_s, self._patience_s), self._ask_s)
+        self._patience_s = 2 * limit_s
         # In this order: retention may go on behind what others commit in between.
         beginnings = yield from ask(ReadBeginnings(partitions, limit_s))
         if beginnings is None:
             return False
+        self._patience_s = limit_s
         committed = yield from ask(ReadCommitted(partitions, limit_s))
         if committed is None:
             self._tell("offsets_unknown", partitions=len(partitions))

@@ -61,8 +61,11 @@ class KafkaStateReader:
     def read(
         self, positions: Mapping[Partition, int | None], budget_s: float, budget_bytes: int
     ) -> StatePiece:
-        """Read on; see `StateReader.read`. The last stable offsets come first: two round trips."""
-        deadline = time.monotonic() + budget_s
+        """Read on; see `StateReader.read`. The last stable offsets come first: two round trips.
+
+        The budget counts from their answer on: brokers that take longer for it than a piece lasts
+        would otherwise never be asked for a record.
+        """
         try:
             ends = self._place(positions)
         except client_errors.KafkaError:
@@ -70,6 +73,7 @@ class KafkaStateReader:
         except KeyError:  # the client leaves a partition out that it finds nowhere
             self._refuse_missing(positions)
             return StatePiece()
+        deadline = time.monotonic() + budget_s
         found: dict[Partition, list[StateRecord]] = {partition: [] for partition in positions}
         size = 0
         while not all(self._at(p) >= end for p, end in ends.items()) and size < budget_bytes:
