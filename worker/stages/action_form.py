@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 import orjson
 
-from worker.domain.action import Action
+from worker.domain.action import Action, ActionKind
+from worker.domain.signal import RECORD_VERSION, Origin
+from worker.policy.bundle import Bundle, Policy
 
 NULL = b"null"
 EMPTY = b"[]"
+_NOWHERE = Origin("", 0, 0, 0)
 # How what differs from action to action stands in the form: JSON as bytes, or an integer.
 _HOLES = {
     "action_id": b'"%b"',
@@ -122,6 +125,61 @@ class ActionForm:
             shared.origin,
             shared.coordinates,
         )
+
+
+def drafted(
+    bundle: Bundle, policy: Policy | None, name: str, kind: ActionKind, *, shadow: bool
+) -> Action:
+    """Say what all actions of a kind under a policy say alike; the rest is filled in later.
+
+    `name` is the policy's, which the bundle may lack.
+    """
+    return Action(
+        v=RECORD_VERSION,
+        kind=kind,
+        action_id="",
+        account_id=None,
+        account_seq=0,
+        account_type=None,
+        shadow=shadow,
+        post=None,
+        effective_at=0,
+        expires_at=None,
+        release_condition=None,
+        scope=(),
+        policy=name,
+        policy_revision=bundle.revision,
+        clause_ref=policy.clause if policy else None,
+        rule_ids=[],
+        ladder=policy.ladder.name if policy and policy.ladder else None,
+        step=0,
+        severe=policy.severe if policy else False,
+        bundle_digest=bundle.digest,
+        ground=policy.ground if policy else "terms",
+        legal_ground=policy.legal_ground if policy else None,
+        explanation=policy.explanation if policy else "",
+        category=policy.category if policy else None,
+        keywords=(),
+        facts_text_id="",
+        counters=[],
+        strikes_before=0,
+        strikes_after=0,
+        warning=None,
+        evidence=None,
+        evidence_bundle=None,
+        post_refs=[],
+        source_type="voluntary",
+        automated_detection=True,
+        automated_decision=True,
+        human_review_required=kind == "review",
+        proposal=None,
+        person=None,
+        redress=policy.redress if policy else (),
+        notice_template_id=f"weir.{kind}.v{RECORD_VERSION}",
+        supersedes=(),
+        in_force=[],
+        origin=_NOWHERE,
+    )
 
 
 def _literal(value: object) -> bytes:

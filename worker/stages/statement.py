@@ -17,7 +17,6 @@ import orjson
 from fastpath.spec import Atom
 from worker.domain.action import (
     ACTION_KINDS,
-    Action,
     ActionKind,
     ActionPost,
     Counter,
@@ -31,7 +30,7 @@ from worker.domain.identity import ActionIds, account_digest
 from worker.domain.signal import RECORD_VERSION, Origin, Review, Signal
 from worker.policy.bundle import Bundle, Policy, Rule, Step
 from worker.stages import wire
-from worker.stages.action_form import EMPTY, NULL, ActionForm, Shared
+from worker.stages.action_form import EMPTY, NULL, ActionForm, Shared, drafted
 from worker.stages.protocols import Output
 from worker.state.rows import NEVER, Finding, Issued, Row
 
@@ -111,6 +110,8 @@ class Statements:
         self._key = deployment_key
         self._ids = ActionIds(deployment_key, deployment)
         self._forms: dict[tuple[str, ActionKind, bool], ActionForm] = {}
+        # Most signals of a rule cite numbers that another one cited. About 1 KB each.
+        self._cited = lru_cache(maxsize=4_096)(self._cite)
 
     def id_of(self, case: Case, kind: ActionKind, step: int) -> str:
         """Name a decision on a case (rule 6 of docs/time-and-identity.md)."""
@@ -173,14 +174,14 @@ class Statements:
 
     def _say(self, case: Case) -> Said:
         finding, signal = case.finding, case.signal
-        rules = [f"{finding.policy}/{rule}" for rule in finding.rules]
+        rules, rule_ids, facts_text_id = _rules_said(finding.policy, *finding.rules)
         topic, partition, offset = case.where
         coordinates = {"topic": topic, "partition": partition, "offset": offset}
         shared = Shared(
             account_id=orjson.dumps(case.account),
             post=orjson.dumps(_post(finding)),
-            rule_ids=orjson.dumps(rules),
-            facts_text_id=orjson.dumps("+".join(rules) or finding.policy),
+            rule_ids=rule_ids,
+            facts_text_id=facts_text_id,
             evidence=NULL
             if signal is None
             else orjson.dumps(wire.evidence_record(signal.evidence)),
@@ -194,9 +195,9 @@ class Statements:
         )
         return Said(
             shared,
-            tuple(rules),
+            rules,
             wire.account_key(case.account),
-            EMPTY if signal is None else orjson.dumps(list(self._counters(case, signal))),
+            EMPTY if signal is None else self._counters(signal),
             () if case.shadow else self._event(case),
         )
 
@@ -211,23 +212,45 @@ class Statements:
         policy, name = case.policy, case.finding.policy
         form = self._forms.get((name, kind, case.shadow))
         if form is None:
-            form = ActionForm(_drafted(self._bundle, policy, name, kind, case))
+            draft = drafted(self._bundle, policy, name, kind, shadow=case.shadow)
+            form = ActionForm(draft)
             if policy is not None:  # one that the bundle lacks is named by what came: unbounded
                 self._forms[name, kind, case.shadow] = form
         return form
 
-    def _counters(self, case: Case, signal: Signal) -> Iterator[Counter]:
+    def _counters(self, signal: Signal) -> bytes:
         """Cite every number that the rule compared, beside what it was compared with."""
-        atoms = case.rule.when.atoms if case.rule is not None else ()
-        for name, value in signal.evidence.windows.items():
+        evidence = signal.evidence
+        totals: dict[str, int] = {}
+        for match in evidence.matches:
+            totals[match.list] = totals.get(match.list, 0) + match.count
+        windows = tuple(evidence.windows.items())
+        return self._cited(signal.policy, signal.rule, windows, tuple(totals.items()))
+
+    def _cite(
+        self,
+        policy: str,
+        rule_id: str,
+        windows: tuple[tuple[str, int], ...],
+        totals: tuple[tuple[str, int], ...],
+    ) -> bytes:
+        rule = self._bundle.find_rule(policy, rule_id)
+        atoms = rule.when.atoms if rule is not None else ()
+        cited: list[Counter] = []
+        for name, value in windows:
             window = self._bundle.windows.get(name)
             over_ms = window.over_ms if window is not None else None
-            yield from _compared(atoms, "window", name, f"windows.{name}", over_ms, value)
-        totals: dict[str, int] = {}
-        for match in signal.evidence.matches:
-            totals[match.list] = totals.get(match.list, 0) + match.count
-        for name, value in totals.items():
-            yield from _compared(atoms, "match", name, f"matches.{name}", None, value)
+            cited += _compared(atoms, "window", name, f"windows.{name}", over_ms, value)
+        for name, value in totals:
+            cited += _compared(atoms, "match", name, f"matches.{name}", None, value)
+        return orjson.dumps(cited)
+
+
+@lru_cache(maxsize=1_024)  # as many as there are sets of rules that hold together
+def _rules_said(policy: str, *rules: str) -> tuple[tuple[str, ...], bytes, bytes]:
+    """Name the rules of a finding, and give the JSON of `rule_ids` and `facts_text_id`."""
+    names = tuple([f"{policy}/{rule}" for rule in rules])
+    return names, orjson.dumps(names), orjson.dumps("+".join(names) or policy)
 
 
 def _with_strikes(counters: bytes, case: Case, decided: Decided) -> bytes:
@@ -239,57 +262,6 @@ def _with_strikes(counters: bytes, case: Case, decided: Decided) -> bytes:
     strikes = _counter("strikes", ladder.strike_ttl_ms, case.strikes_after, ">=", least)
     before = b"[" if counters == EMPTY else counters[:-1] + b","
     return before + orjson.dumps(strikes) + b"]"
-
-
-def _drafted(
-    bundle: Bundle, policy: Policy | None, name: str, kind: ActionKind, case: Case
-) -> Action:
-    return Action(
-        v=RECORD_VERSION,
-        kind=kind,
-        action_id="",
-        account_id=None,
-        account_seq=0,
-        account_type=None,
-        shadow=case.shadow,
-        post=None,
-        effective_at=0,
-        expires_at=None,
-        release_condition=None,
-        scope=(),
-        policy=name,
-        policy_revision=bundle.revision,
-        clause_ref=policy.clause if policy else None,
-        rule_ids=[],
-        ladder=policy.ladder.name if policy and policy.ladder else None,
-        step=0,
-        severe=policy.severe if policy else False,
-        bundle_digest=bundle.digest,
-        ground=policy.ground if policy else "terms",
-        legal_ground=policy.legal_ground if policy else None,
-        explanation=policy.explanation if policy else "",
-        category=policy.category if policy else None,
-        keywords=(),
-        facts_text_id="",
-        counters=[],
-        strikes_before=0,
-        strikes_after=0,
-        warning=None,
-        evidence=None,
-        evidence_bundle=None,
-        post_refs=[],
-        source_type="voluntary",
-        automated_detection=True,
-        automated_decision=True,
-        human_review_required=kind == "review",
-        proposal=None,
-        person=None,
-        redress=policy.redress if policy else (),
-        notice_template_id=f"weir.{kind}.v{RECORD_VERSION}",
-        supersedes=(),
-        in_force=[],
-        origin=case.origin,
-    )
 
 
 def rfc3339(time: int) -> str:
