@@ -118,6 +118,11 @@ cdef uint32_t gap_before(
     return LETTER_PARTED | (LETTER_GAP if wide and not spaced_out else 0)
 
 
+cdef inline bint goes_on(const Unit* unit, bint imitating) noexcept nogil:
+    """Say whether a word goes on in the unit at its side; Latin words have no unspaced letters."""
+    return unit.word or (imitating and unit.kind == LOOSE_LETTER)
+
+
 cdef void write_letters(Squeezing* s, bint as_latin, bint again) noexcept nogil:
     """Write the letters of all words; or `again` those of words that recall two."""
     cdef uint32_t index, at, left = 0, number = 0
@@ -144,9 +149,9 @@ cdef void write_letters(Squeezing* s, bint as_latin, bint again) noexcept nogil:
             if not apart:
                 letter.before = gap_before(s, left, at, word.spaced and word.spaced == number)
             letter.edges = 0
-            if at == 0 or not s.units[at - 1].word:
+            if at == 0 or not goes_on(unit - 1, as_latin and word.imitating):
                 letter.edges |= LETTER_STARTS
-            if at + 1 == s.unit_count or not s.units[at + 1].word:
+            if at + 1 == s.unit_count or not goes_on(unit + 1, as_latin and word.imitating):
                 letter.edges |= LETTER_ENDS
             letter.start = letter.last = unit.start
             letter.end = unit.end

@@ -338,6 +338,13 @@ class _Squeezing:
             self.put(merged._replace(parted=False, starts=False))
 
 
+def _goes_on(units: list[_Unit], at: int, imitating: bool) -> bool:
+    """Say whether a word goes on in the unit at its side; Latin words have no unspaced letters."""
+    if not 0 <= at < len(units):
+        return False
+    return units[at].word or (imitating and units[at].code_point in _LETTERS)
+
+
 def _write(
     out: _Squeezing,
     units: list[_Unit],
@@ -369,8 +376,8 @@ def _write(
                     1,
                     (apart or (wide and not spaced)) and bool(out.letters),
                     bool(between) and not apart,
-                    at == 0 or not units[at - 1].word,
-                    at + 1 == len(units) or not units[at + 1].word,
+                    not _goes_on(units, at - 1, imitating[index]),
+                    not _goes_on(units, at + 1, imitating[index]),
                     unit.start,
                     unit.start,
                     unit.end,

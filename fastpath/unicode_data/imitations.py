@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-# What letters recall: words `letter:characters`; the first word on a character counts. Where
-# Unicode's prototypes read it otherwise, the lane reads its words twice.
+# What letters recall: words `letter:characters`. The first word on a character counts; the lane
+# reads its words twice where Unicode's prototypes read it otherwise or, failing that, another word
+# does.
 _RECALLED = """
 a:ᗩᗄᕱ b:ᗷᗸᗹᙖᙗᙘᙝᙞᙟᕹᕺᖚᒂᔎᗽᗾᗿ c:ᑕᑖᑡᑢᑣᑤᑥᑦᒼᔍᙅ d:ᗪᗟᗠᗫᗬᑰᑱᑼᑽᒄᕲ e:ᗴᕮᙓᘿ f:ᖴᖵᖷ g:ᘜᏀᘐ h:ᕼᑋᗁ i:ᑊᓰ
 j:ᒍᒎᒏᒚᒛᒴᒵ k:ᐸᛕ l:ᒪᒫᒸᒹᒺᒻ m:ᗰᘻᙏᙢ n:ᑎᘉᕬ o:ᐤᝪᓍᓎᗝ p:ᑭᑬᑮᑸᑹᕵ q:ᑫᑴᕴ r:ᖇᒥᣴ s:ᔕᔖᔑᔡᔢᔣᔤᣵᓯ t:ᐪᖶ u:ᑌᘮᙀᑘ
@@ -29,7 +30,7 @@ v:꒦ꃴꏝꀰꎐꃋ w:ꅐꅏꅁꁐꆯ x:ꉧꊼꇓꇒꉤꉼꋋ y:ꌩꌦꐟꐞꐔ
 e:ꫀᥱᧉ f:ᠻ g:ᧁ h:ꫝ i:꠸ᥣ j:꠹ k:ᛕ l:ꪶᥧᥨ m:ꪑ᧕᧗ n:ꪀᥒᥢᥥ o:ꪮᥲᦞ᧐ q:ꪇ r:᥅ᥬꪹ s:ᦓ t:ꪻ u:ꪊᥔᥙᥩ v:ꪜ w:᭙ᥕ
 x:᥊ y:ꪗ c:᧚ a:дѦѧ b:ъбвьѣ c:ҁс d:ԁԃ e:єэҿԑё f:ғӻԲ g:Б h:ђћһҥԋнңӈҤ i:ї k:ҝҡӄқкќӃԞ l:Լӏ m:м
 n:илйҋԉпӣ o:фѻөӧѳ p:ҏр q:ԛҩ r:ягѓ s:ѕ t:тҭ u:џцү v:ѵѷ w:ѡѿшщԝ x:жҳӽӿӝ y:чўҷӌұ z:ҙӡз f:Ӻ q:Ҩ
-a:λΔάα b:βϐ c:ςϲ d:δ e:εϵξέΣϱ f:ϝ h:Ή j:ϳ k:ϗκ l:ι m:ϻμ n:ηήπ o:θσΘΦό p:ρ q:Ωϙ r:Γ t:τ
+a:λΔάα b:βϐ c:ςϲ d:δ e:εϵξέΣϱ f:ϝ h:Ή j:ϳ k:ϗκ l:ι m:ϻμ n:ηήπ o:θσΘΦό p:ρ q:ϙ r:Γ t:τ
 u:μυύΰ v:ν w:ωώϖ x:χ y:γψύϒ z:ζ a:ձ b:Ե c:շ d:ժ e:եҽԷ f:բ g:ց h:հճի i:ﻨ j:յ l:լւԼ n:ողռդՌ
 o:ծփօՓՕ p:քթԹՔրՐ r:Ի w:ա q:զգԳ s:ֆՏՖ t:էէՒ u:մսՄՍ v:նվ w:պ y:վկՎՉ z:չՂՀ g:Գ a:მა b:ჩ c:ⴀე
 d:ძდ e:პჳჹ f:ჶჁႽ g:გც h:ხႹ i:ი j:ქⴑჟ k:კჱ l:ლ m:ო n:ῆ o:õჿ p:რ q:გზႳ r:ღΓ s:ჰსჽ t:ნႶჇ b:Ⴆ
@@ -41,11 +42,11 @@ q:ዒዓ r:ዪጮ s:ነኔ t:ፕፒጥ u:ሁ v:ሀህ w:ሠሡ x:ሸጀፀ y:ሃ
 j:ज a:अ l:ल s:ड h:৸ o:০ b:৮ s:ऽ e:૯ g:૭ r:ર૨ u:પ c:૮૮ s:ડ q:૧ z:૨ t:੮ o:੦ u:ਪ m:௱ o:ఠ s:క
 v:౮ w:చఎ b:ദ m:ന൩൱ s:ട w:ധ n:ന o:ഠ r:ཞ y:ན a:ང z:ཟ a:卂ムልﾑ b:乃 c:匚亡ᄃ d:り e:乇モ巳ヨ
 f:千キチ g:呂ムG h:卄んサ i:工エェ丨ノ j:丿フﾌ k:长ズケ l:乚レᄂし m:爪州冂ᄊ从 n:几刀
-o:口ロㇿの p:尸卩アᄋ q:口ゐ r:尺 s:丂ち t:丁七丅下十イナᅮ u:凵ひ v:レ√ᐺ w:山Щ x:乂メ又
-y:丫リﾘﾘソ z:乙ろ b:日 d:口 e:三㠪 h:廾廿 k:片 n:冂 o:囗ㅁ q:甲 t:ｲ干 u:ㄩㅂ v:ㅅ w:ﾜ m:巾
+o:口ロㇿの p:尸卩アᄋ q:ゐ r:尺 s:丂ち t:丁七丅下十イナᅮ u:凵ひ v:レ√ᐺ w:山Щ x:乂メ又
+y:丫リﾘﾘソ z:乙ろ b:日 e:三㠪 h:廾廿 k:片 n:冂 o:囗ㅁ q:甲 t:ｲ干 u:ㄩㅂ v:ㅅ w:ﾜ m:巾
 c:ㄈ l:ㄥ o:ㄖ t:ㄒ u:ㄩ x:ㄨ y:ㄚ h:ㄏ b:ㄅ m:ㄇ g:ㄍ b:ɮßƄҍ d:ȡ∂ e:ɛɜ f:ŧʄʆ£ h:ɥ j:ʝ k:ʞ
 l:ʅſ m:ʍɱ n:ɲ o:ðɸ p:þƿ q:ɋφᵠ r:ɾɿɹཞ૨ s:ƨʂƽƧ t:ɬƚƭʇƾ u:ʊµ v:ʋ۷ʌ∀ w:ɯῳ x:× y:ɣʎʏ z:ƹʑʒȝ g:ɠϱ٩
-c:૮ s:ⴝ t:ⵜ h:ⵀ b:ⴱ m:ⵃ o:ⵙ z:ⵣ x:ⵝ r:ꭆ j:ⴑ
+o:Ω d:Ð t:Շ b:ც h:ꀍ m:ꎭ p:ᖘ c:ꇃ e:ꏹ o:Ꮻ t:Ꮏ s:Ꮄ u:Ꮺ l:Ⴑ n:Ⴖ g:Ⳓ g:ງ d:໓ c:૮ s:ⴝ t:ⵜ h:ⵀ b:ⴱ m:ⵃ o:ⵙ z:ⵣ x:ⵝ r:ꭆ j:ⴑ
 """
 
 # Text turned upside down is read from its end. Raw characters, since here case tells: words
@@ -61,6 +62,13 @@ def imitations() -> Iterator[tuple[str, str]]:
     yield from _pairs(_RECALLED)
 
 
+def other_imitations() -> Iterator[tuple[str, str]]:
+    """Yield characters that recall two letters and the second of them, each once."""
+    first = set(imitations())
+    rest = (pair for pair in _listed(_RECALLED) if pair not in first)
+    yield from {source: (source, letter) for source, letter in reversed(list(rest))}.values()
+
+
 def turned() -> Iterator[tuple[str, str]]:
     """Yield characters and the letters a-z that they are when turned upside down, each once."""
     yield from _pairs(_TURNED)
@@ -68,9 +76,14 @@ def turned() -> Iterator[tuple[str, str]]:
 
 def _pairs(words: str) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
+    for source, letter in _listed(words):
+        if source not in seen:
+            seen.add(source)
+            yield source, letter
+
+
+def _listed(words: str) -> Iterator[tuple[str, str]]:
     for word in words.split():
         letter, _, sources = word.partition(":")
         for source in sources:
-            if source not in seen:
-                seen.add(source)
-                yield source, letter
+            yield source, letter

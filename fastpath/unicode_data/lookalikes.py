@@ -6,11 +6,11 @@ ICU is loaded by the generator alone; what it says is committed in the generated
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from fastpath.unicode_data import reviewed
-from fastpath.unicode_data.imitations import imitations, turned
+from fastpath.unicode_data.imitations import imitations, other_imitations, turned
 from fastpath.unicode_data.sources import CODE_POINTS, UnicodeModel
 
 ICU_MAJOR = 72  # its confusables are those of Unicode 15.0
@@ -23,6 +23,12 @@ _HANGUL = (
     *(range(0x1100, 0x1200), range(0x3131, 0x318F), range(0xA960, 0xA980)),
     *(range(0xAC00, 0xD800), range(0xFFA0, 0xFFDD)),
 )
+
+# Mathematical alphabets: capitals and small letters of Latin without a gap, though some letters
+# were encoded elsewhere before, and what counts on from A finds their places empty; and the
+# capital alphas of the Greek ones.
+_MATHEMATICAL = range(0x1D400, 0x1D6A4)
+_MATHEMATICAL_ALPHAS = (0x1D6A8, 0x1D6E2, 0x1D71C, 0x1D756, 0x1D790)
 
 # Kinds of a code point of the lane that the squeezed one is made from.
 PUNCTUATION, SPACE, LETTER, DIGIT, SIGN, DETACHED = range(6)
@@ -55,7 +61,7 @@ def derive(model: UnicodeModel) -> Lookalikes:
         if not _is_mapped(code_point, model):
             continue
         target = tuple(part for cp in skeleton(code_point) for part in decomposed(cp, model))
-        if target != decomposed(code_point, model):
+        if target != decomposed(code_point, model) and not _is_lost(code_point, target, model):
             found.prototypes[code_point] = target
     for code_point, target in found.prototypes.items():
         plain = folded((code_point,), model)
@@ -131,6 +137,7 @@ def _add_second_readings(model: UnicodeModel, found: Lookalikes) -> None:
         if shown or plain:
             found.second[code_point] = shown or plain
     listed = dict(imitations())
+    listed |= {each: listed[capital] for each, capital in _mathematical_greek() if capital in listed}
     cases = ((case, letter) for source, letter in listed.items()
              for case in (source.upper(), source.lower()) if len(case) == 1)  # fmt: skip
     for source, letter in {**dict(cases), **listed}.items():
@@ -138,6 +145,18 @@ def _add_second_readings(model: UnicodeModel, found: Lookalikes) -> None:
         if code_point > 0x7F and first[code_point] != grouped:
             found.second[code_point] = grouped
             found.twofold.add(code_point)
+    for source, letter in other_imitations():
+        code_point, grouped = ord(source), ord(_grouped(letter))
+        if code_point not in found.twofold and first[code_point] != grouped:
+            found.second[code_point] = grouped
+            found.twofold.add(code_point)
+
+
+def _mathematical_greek() -> Iterator[tuple[str, str]]:
+    """Yield Greek capitals of the mathematical alphabets, which fold to small letters, and plain."""
+    for alpha in _MATHEMATICAL_ALPHAS:
+        for place, capital in enumerate(range(ord("Α"), ord("Ω") + 1)):
+            yield chr(alpha + place), chr(capital)
 
 
 def _read_as(lane: tuple[int, ...], found: Lookalikes) -> int:
@@ -189,6 +208,9 @@ def loose_of(code_point: int, model: UnicodeModel) -> tuple[int, int]:
     for first in reviewed.SYMBOL_ALPHABETS:
         if first <= code_point < first + 26:
             return LETTER, ord(_grouped(chr(ord("a") + code_point - first)))
+    if code_point in _MATHEMATICAL and code_point not in model.category:
+        place = (code_point - _MATHEMATICAL.start) % 26
+        return LETTER, ord(_grouped(chr(ord("a") + place)))
     if character in reviewed.LETTERS:
         return LETTER, ord(_grouped(reviewed.LETTERS[character]))
     if model.category.get(code_point, "Cn")[0] not in "LMN":
@@ -209,6 +231,21 @@ def _is_mapped(code_point: int, model: UnicodeModel) -> bool:
     if category.startswith(_LEFT_OUT_CATEGORIES) or code_point == 0:
         return False
     return model.fold.get(code_point) != () and not any(code_point in span for span in _HANGUL)
+
+
+def _is_lost(code_point: int, target: tuple[int, ...], model: UnicodeModel) -> bool:
+    """Say whether a letter would become a mere sign, as the Hebrew yod an apostrophe.
+
+    Its words would fall apart there. Modifier letters are signs to those who write them.
+    """
+    category = model.category.get(code_point, "Cn")
+    return (
+        category[0] in "LN"
+        and category != "Lm"
+        and not any(
+            model.category.get(each, "Cn")[0] in "LN" or _is_reviewed(each) for each in target
+        )
+    )
 
 
 def _open_icu() -> Callable[[int], tuple[int, ...]]:

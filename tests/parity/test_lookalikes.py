@@ -167,6 +167,12 @@ MATCHES = [
     ("words-between-other-words", ["beta betas"], "ßeta 1x ßetas", []),
     ("words-read-again-together", ["beta betas"], "ßeta ßetas", [(0, 0, 10, 1)]),
     ("a-word-before-itself-turned", ["yaqe ebay"], "ʎɐqǝ", []),
+    ("yod-is-a-letter", ["porno"], "קיסריהם", []),
+    ("letters-of-a-word-without-spaces", ["asses"], "ครรєร", [(0, 0, 5, 1)]),
+    ("letters-within-a-word-without-spaces", ["asses"], "ครรєรค", []),
+    ("empty-places-of-mathematical-letters", ["athens"], "𝔄𝔗\U0001d50b𝔈𝔑𝔖", [(0, 0, 6, 1)]),
+    ("mathematical-greek", ["agenda"], "𝛥g𝛯n𝛥𝛥 𝛥g𝛯nd𝛥", [(0, 7, 13, 1)]),
+    ("two-letters-that-one-recalls", ["varyboat"], "վaրվҍօaէ", []),
     ("turned-words", ["omega ebay"], "ʎɐqǝ ɐƃǝɯo", [(0, 0, 10, 1)]),
 ]
 
