@@ -46,7 +46,8 @@ o:口ロㇿの p:尸卩アᄋ q:ゐ r:尺 s:丂ち t:丁七丅下十イナᅮ u:
 y:丫リﾘﾘソ z:乙ろ b:日 e:三㠪 h:廾廿 k:片 n:冂 o:囗ㅁ q:甲 t:ｲ干 u:ㄩㅂ v:ㅅ w:ﾜ m:巾
 c:ㄈ l:ㄥ o:ㄖ t:ㄒ u:ㄩ x:ㄨ y:ㄚ h:ㄏ b:ㄅ m:ㄇ g:ㄍ b:ɮßƄҍ d:ȡ∂ e:ɛɜ f:ŧʄʆ£ h:ɥ j:ʝ k:ʞ
 l:ʅſ m:ʍɱ n:ɲ o:ðɸ p:þƿ q:ɋφᵠ r:ɾɿɹཞ૨ s:ƨʂƽƧ t:ɬƚƭʇƾ u:ʊµ v:ʋ۷ʌ∀ w:ɯῳ x:× y:ɣʎʏ z:ƹʑʒȝ g:ɠϱ٩
-o:Ω d:Ð t:Շ b:ც h:ꀍ m:ꎭ p:ᖘ c:ꇃ e:ꏹ o:Ꮻ t:Ꮏ s:Ꮄ u:Ꮺ l:Ⴑ n:Ⴖ g:Ⳓ g:ງ d:໓ c:૮ s:ⴝ t:ⵜ h:ⵀ b:ⴱ m:ⵃ o:ⵙ z:ⵣ x:ⵝ r:ꭆ j:ⴑ
+o:Ω v:∇ y:ฯ d:Ð t:Շ b:ც h:ꀍ m:ꎭ p:ᖘ c:ꇃ e:ꏹ o:Ꮻ t:Ꮏ u:Ꮺ l:Ⴑ n:Ⴖ g:Ⳓ g:ງ d:໓
+c:૮ s:ⴝ t:ⵜ h:ⵀ b:ⴱ m:ⵃ o:ⵙ z:ⵣ x:ⵝ r:ꭆ j:ⴑ
 """
 
 # Text turned upside down is read from its end. Raw characters, since here case tells: words

@@ -24,9 +24,8 @@ _HANGUL = (
     *(range(0xAC00, 0xD800), range(0xFFA0, 0xFFDD)),
 )
 
-# Mathematical alphabets: capitals and small letters of Latin without a gap, though some letters
-# were encoded elsewhere before, and what counts on from A finds their places empty; and the
-# capital alphas of the Greek ones.
+# Mathematical alphabets of Latin: 26 capitals and 26 small letters each. Some were encoded before
+# and elsewhere; who counts on from A writes their empty places. Then capital alphas of the Greek.
 _MATHEMATICAL = range(0x1D400, 0x1D6A4)
 _MATHEMATICAL_ALPHAS = (0x1D6A8, 0x1D6E2, 0x1D71C, 0x1D756, 0x1D790)
 
@@ -136,24 +135,32 @@ def _add_second_readings(model: UnicodeModel, found: Lookalikes) -> None:
         first[code_point] = shown
         if shown or plain:
             found.second[code_point] = shown or plain
+    for source, letter in _read_otherwise(first):
+        code_point, grouped = ord(source), ord(_grouped(letter))
+        if code_point > 0x7F and code_point not in found.twofold and first[code_point] != grouped:
+            found.second[code_point] = grouped
+            found.twofold.add(code_point)
+
+
+def _read_otherwise(first: dict[int, int]) -> Iterator[tuple[str, str]]:
+    """Yield characters and what people read them as; the first that is no first reading counts."""
     listed = dict(imitations())
-    listed |= {each: listed[capital] for each, capital in _mathematical_greek() if capital in listed}
-    cases = ((case, letter) for source, letter in listed.items()
-             for case in (source.upper(), source.lower()) if len(case) == 1)  # fmt: skip
-    for source, letter in {**dict(cases), **listed}.items():
-        code_point, grouped = ord(source), ord(_grouped(letter))
-        if code_point > 0x7F and first[code_point] != grouped:
-            found.second[code_point] = grouped
-            found.twofold.add(code_point)
-    for source, letter in other_imitations():
-        code_point, grouped = ord(source), ord(_grouped(letter))
-        if code_point not in found.twofold and first[code_point] != grouped:
-            found.second[code_point] = grouped
-            found.twofold.add(code_point)
+    yield from listed.items()
+    for each, capital in _mathematical_greek():
+        if capital in listed:
+            yield each, listed[capital]
+    for source, letter in listed.items():
+        for case in (source.upper(), source.lower()):
+            if len(case) == 1 and source in (case.upper(), case.lower()) and case not in listed:
+                yield case, letter
+    for source, letter in (reviewed.SIGNS | reviewed.LETTERS).items():
+        if first[ord(source)]:
+            yield source, letter
+    yield from other_imitations()
 
 
 def _mathematical_greek() -> Iterator[tuple[str, str]]:
-    """Yield Greek capitals of the mathematical alphabets, which fold to small letters, and plain."""
+    """Yield mathematical Greek capitals, which fold to small letters, and the plain ones."""
     for alpha in _MATHEMATICAL_ALPHAS:
         for place, capital in enumerate(range(ord("Α"), ord("Ω") + 1)):
             yield chr(alpha + place), chr(capital)
