@@ -64,9 +64,13 @@ cdef int find_pdqs(  # four words each, as their bytes lie in memory
 ) noexcept nogil
 
 
-cdef class SimHashIndex:
+cdef class NearIndex:
     cdef NearTable table
 
 
-cdef class PdqIndex:
-    cdef NearTable table
+cdef class SimHashIndex(NearIndex):
+    pass
+
+
+cdef class PdqIndex(NearIndex):
+    pass

@@ -4,11 +4,13 @@ from typing_extensions import Buffer
 
 from fastpath.distances import NearFound
 
-class SimHashIndex:
+class NearIndex:
     radius: int
     pending: int
     longest_run: int
     capped_runs: int
+
+class SimHashIndex(NearIndex):
     memory_bytes: int
     def __init__(self, hashes: Buffer, radius: int) -> None: ...
     def __len__(self) -> int: ...
@@ -16,11 +18,7 @@ class SimHashIndex:
     def merged(self) -> SimHashIndex: ...
     def query(self, hashes: Buffer) -> NearFound: ...
 
-class PdqIndex:
-    radius: int
-    pending: int
-    longest_run: int
-    capped_runs: int
+class PdqIndex(NearIndex):
     memory_bytes: int
     def __init__(self, hashes: Buffer, radius: int) -> None: ...
     def __len__(self) -> int: ...
