@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2
 from kafka.record.default_records import DefaultRecordBatchBuilder
@@ -25,7 +25,6 @@ def builder(room: int) -> DefaultRecordBatchBuilder:
     )  # fmt: skip
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(records=records, room=st.integers(HEADER_BYTES, 2_000), state=states)
 def test_the_bytes_are_those_of_the_client(
     records: list[tuple[bytes | None, bytes | None, tuple[tuple[str, bytes], ...], int]],

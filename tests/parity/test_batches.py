@@ -167,7 +167,7 @@ def test_no_codec_inflates_past_the_cap(codec: int) -> None:
 
 
 @pytest.mark.parametrize("codec", COMPRESSORS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_compression_is_an_error_or_bytes_within_the_cap(
     codec: int, data: st.DataObject
@@ -318,7 +318,7 @@ def buffers(draw: st.DrawFn) -> tuple[bytes, list[tuple[int, int]]]:
     return b"".join(parts), aborted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(buffers(), st.integers(0, 30), st.booleans(), st.booleans())
 def test_whole_buffers_agree(
     drawn: tuple[bytes, list[tuple[int, int]]], first: int, committed: bool, keys_checked: bool
@@ -332,7 +332,7 @@ def test_whole_buffers_agree(
     )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     buffers(),
     st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4),
@@ -353,7 +353,7 @@ def test_damaged_buffers_agree(
     read(bytes(damaged[: len(damaged) - cut]), check_crcs=check_crcs, aborted=aborted)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=40), st.integers(0, 3), st.booleans())
 def test_any_records_under_a_good_checksum_agree(body: bytes, count: int, append: bool) -> None:
     raw = batch(0, [GOOD])[:HEADER_BYTES] + body
@@ -361,7 +361,7 @@ def test_any_records_under_a_good_checksum_agree(body: bytes, count: int, append
     read(stamped(raw, record_count=count, last_offset_delta=9, attributes=attributes))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300))
 def test_any_bytes_agree(buffer: bytes) -> None:
     read(buffer, check_crcs=False)

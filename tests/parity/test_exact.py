@@ -80,7 +80,7 @@ lines = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(lines, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.sampled_from([-1, 0, 2]))
 def test_files_are_read_as_python_reads_them(
     drawn: list[str], newline: str, ends: bool, column: int
@@ -97,7 +97,7 @@ def test_files_are_read_as_python_reads_them(
         assert list(read) == due
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=200), st.sampled_from([16, 32]), st.integers(-1, 3), st.integers(0, 220))
 def test_any_bytes_are_read_or_refused(content: bytes, width: int, column: int, start: int) -> None:
     read = read_digests(content, width, column, start)

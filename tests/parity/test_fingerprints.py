@@ -77,7 +77,7 @@ def streams(draw: st.DrawFn) -> list[Sequence[Sighting]]:
     return records
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(streams(), st.integers(0, 30), st.sampled_from([7, 60, 10**6]))
 def test_the_table_equals_its_twin_under_any_seed(
     records: list[Sequence[Sighting]], least: int, cap: int
@@ -128,7 +128,7 @@ class Log:
 USED_SLICES = sorted({key[8] for key in KEYS.values()})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     streams(),
     st.lists(st.lists(st.sampled_from(USED_SLICES), max_size=2), min_size=13, max_size=13),
@@ -193,7 +193,7 @@ OTHERS = (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(sightings, min_size=1, max_size=8), min_size=3, max_size=9))
 def test_a_restart_on_another_bundle_and_back_brings_nothing_out_twice(
     records: list[list[Sighting]],

@@ -6,7 +6,7 @@ import hashlib
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpath import BuildError, hashes
@@ -36,7 +36,6 @@ def test_siphash_equals_the_published_vectors(size: int) -> None:
         assert hashes.siphash128_of(KEY, data).hex() == SIPHASH_VECTORS[size]
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=1, max_size=300))
 def test_siphash_equals_the_twin(key: bytes, data: bytes) -> None:
     assert hashes.siphash128_of(key, data) == twin.siphash128(key, data)
@@ -56,7 +55,6 @@ def test_blake2b_of_abc() -> None:
     assert hashes.blake2b_of(b"abc", 64).hex().startswith("ba80a53f981c4d0d6a2797b69f12f6e9")
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=400) | st.integers(0, 5).map(lambda n: bytes(128 * n))))
 def test_digests_side_by_side_equal_hashlib(messages: list[bytes]) -> None:
     due = [hashlib.blake2b(each, digest_size=16).digest() for each in messages]

@@ -54,14 +54,14 @@ def test_hostile_documents(name: str, document: bytes) -> None:
         assert all(reading == readings[0] for reading in readings), name
 
 
-@settings(max_examples=3_000, deadline=None)
+@settings(max_examples=3_000)
 @given(st.lists(st.binary(max_size=9) | st.sampled_from(PIECES), max_size=30).map(b"".join))
 @example(b"\xf0\x9f\x98" + b"x" * 29 + b"\x80")
 def test_any_bytes_in_a_string(text: bytes) -> None:
     alike(POST % (text, b"1"))
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(st.text(max_size=200), st.booleans())
 def test_any_text(text: str, ascii_only: bool) -> None:
     post = {"id": "1", "account": {"id": "u"}, "text": text, "x": [text, {text: text}]}

@@ -346,7 +346,7 @@ keyword_lists = st.lists(keyword_list(), max_size=4)
 
 
 @given(keyword_lists, st.lists(st.lists(alphabet, max_size=30).map("".join), max_size=6))
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 def test_generated_lists_and_texts(lists, batch):
     assert_equal(lists, batch)
 
@@ -397,7 +397,7 @@ def test_real_lists_and_texts():
 
 
 @given(texts, st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_the_quoted_span_holds_the_pattern(text, data):
     lanes = (text.replace("\0", "\ufffd"), fold_text(text))
     lane = data.draw(st.sampled_from([lane for lane in lanes if lane] or ["x"]))

@@ -233,7 +233,7 @@ def test_seeded_texts():
 
 
 @given(st.one_of(texts, st.lists(st.sampled_from(DISGUISES), max_size=20).map("".join)))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_generated_texts(text):
     assert_equal(text)
 

@@ -137,7 +137,7 @@ SOURCES = st.one_of(
 )
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(
     st.dictionaries(
         st.sampled_from(

@@ -75,7 +75,7 @@ pieces = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(pieces)
 def test_simhash_equals_the_twins_on_drawn_texts(text: str) -> None:
     lane = fold_text(text)
@@ -223,7 +223,7 @@ def test_full_runs_of_simhashes_equal_the_twin() -> None:
             assert (hits(found, place), bool(found.capped[place])) == due.query(query)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_added_entries_are_found_before_and_after_the_merge(data: st.DataObject) -> None:
     words = st.integers(0, 2**64 - 1) | st.integers(0, 15)

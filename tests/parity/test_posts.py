@@ -89,7 +89,7 @@ dates = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=3_000, deadline=None)
+@settings(max_examples=3_000)
 @given(dates | st.datetimes().map(lambda moment: moment.isoformat() + "Z"))
 def test_dates_read_as_slow_path_reads_them(date: str) -> None:
     check(orjson.dumps({"id": "1", "account": {"id": "u"}, "text": "", "created_at": date}))
@@ -105,7 +105,7 @@ def test_every_day_of_four_centuries_is_read() -> None:
         assert read["created_at"] == day * 86_400_000
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_scores_round_as_orjson_rounds_them(score: float) -> None:
     value = orjson.dumps({"id": "1", "account": {"id": "u"}, "text": "", "scores": {"tox": score}})
@@ -115,7 +115,7 @@ def test_scores_round_as_orjson_rounds_them(score: float) -> None:
     check(value)
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(st.text(max_size=30), st.booleans())
 def test_strings_decode_as_orjson_decodes_them(text: str, ascii_only: bool) -> None:
     post = {"id": "1", "account": {"id": "u"}, "text": text, "urls": [text], "lang": text}
@@ -123,7 +123,7 @@ def test_strings_decode_as_orjson_decodes_them(text: str, ascii_only: bool) -> N
     check(value)
 
 
-@settings(max_examples=3_000, deadline=None)
+@settings(max_examples=3_000)
 @given(st.integers(0, 400), st.integers(0, 1), st.data())
 def test_broken_bytes_read_as_orjson_reads_them(seed: int, kind: int, data: st.DataObject) -> None:
     value = next(r.value for r in generated_records(seed % 40 + 1_000, 3) if r.value)

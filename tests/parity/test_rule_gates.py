@@ -33,7 +33,7 @@ START = 102 * 86_400_000
 
 
 @pytest.mark.parametrize("backend", [Screen, ReferenceScreen])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     sources=st.lists(conditions, min_size=1, max_size=4),
     stream=st.lists(st.tuples(posts, st.integers(0, 40_000)), min_size=1, max_size=12),

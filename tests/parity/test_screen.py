@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastpath import BuildError
@@ -323,7 +323,7 @@ members = st.dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.lists(st.tuples(members, st.booleans(), st.integers(0, 10**7)), min_size=1, max_size=8))
 def test_equals_the_twin_on_drawn_posts(drawn: list[tuple[dict[str, object], bool, int]]) -> None:
     records = []
@@ -334,7 +334,7 @@ def test_equals_the_twin_on_drawn_posts(drawn: list[tuple[dict[str, object], boo
     one(FULL, records)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(max_size=40) | st.text(max_size=20).map(str.encode), min_size=1))
 def test_any_bytes_are_accounted_for(blobs: list[bytes]) -> None:
     rows = one(FULL, [Record(b"u", blob, 1) for blob in blobs])

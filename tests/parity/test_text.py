@@ -287,7 +287,7 @@ def test_seeded_corpus():
 
 
 @given(texts)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_generated_texts(text):
     assert_equal(text)
 

@@ -31,7 +31,7 @@ fragments = st.lists(
 any_text = st.text(st.characters(codec="utf-8"), max_size=40)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(fragments | any_text)
 def test_urls_found_equal_the_twins(text: str) -> None:
     due = [url.encode() for url in twin.find_urls(text)]
@@ -47,13 +47,13 @@ def assert_equal_forms(url: str) -> twin.Url:
     return due
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(fragments | any_text | fragments.map("http://".__add__))
 def test_canonical_urls_equal_the_twins(url: str) -> None:
     assert_equal_forms(url)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(fragments.map("https://h.example/".__add__))
 def test_canonical_form_keeps_its_host(url: str) -> None:
     """Canonicalising twice keeps the host: decoded escapes never become delimiters."""
@@ -206,7 +206,7 @@ def test_wraps_inside_wraps_end() -> None:
     assert not twin.wrapped_urls("http://h/?" * (MAX_WRAPS + 1), fold_text)[1]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(st.sampled_from((
     "?", "&", "=", "u=", "utm_", "utm_source", "gclid", "http://", "https%3A%2F%2F", "%68ttp://",
     "%3a%2f%2f", "%253A", "h", "a.b", "%", "%0", "%80", "é", "#", "hxxp:", "//", "http",
@@ -300,7 +300,7 @@ pieces = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(pieces | any_text)
 def test_names_equal_the_twins(text: str) -> None:
     names_in(text)

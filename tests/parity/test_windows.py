@@ -233,7 +233,7 @@ class WindowsMachine(RuleBasedStateMachine):
         assert all(table.accounts <= 4 for table in self.tables[:2])
 
 
-WindowsMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+WindowsMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=60)
 TestWindows = WindowsMachine.TestCase
 
 

@@ -132,7 +132,7 @@ def members(outputs: Sequence[Output]) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(sightings, max_size=40), st.lists(st.integers(1, 9), max_size=8), st.randoms())
 def test_members_equal_counting_from_scratch_in_any_order(
     found: list[Sighting], cuts: list[int], order: random.Random
@@ -145,7 +145,7 @@ def test_members_equal_counting_from_scratch_in_any_order(
     assert set(members(again)) == expected(found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(sightings, max_size=60), st.randoms())
 def test_every_element_is_signalled_once_and_every_campaign_opens_once(
     found: list[Sighting], order: random.Random
@@ -167,7 +167,7 @@ def test_every_element_is_signalled_once_and_every_campaign_opens_once(
     assert known <= set(opened)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(sightings, max_size=50), st.lists(st.integers(1, 9), max_size=10))
 def test_outputs_do_not_depend_on_where_views_end(found: list[Sighting], sizes: list[int]) -> None:
     values = [sightings_value(found[i : i + 4]) for i in range(0, len(found), 4)]
@@ -183,7 +183,7 @@ def test_outputs_do_not_depend_on_where_views_end(found: list[Sighting], sizes: 
     assert ones == together
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(sightings, max_size=50), st.integers(0, 12))
 def test_late_sightings_are_counted_and_change_nothing(
     found: list[Sighting], lateness_ticks: int

@@ -168,7 +168,7 @@ def test_nobody_is_banned_unwarned_in_the_stories() -> None:
         check_warned_before_banned(bundle, replay)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bundles(), streams, st.sampled_from([None, None, 1_000 * DAY + 3 * HOUR]),
        st.sampled_from([(0, 1), (0, 2), (1, 2)]))  # fmt: skip
 def test_actions_equal_the_oracles(
@@ -186,7 +186,7 @@ def test_actions_equal_the_oracles(
         assert output.key == (action["account_id"] and action["account_id"].encode())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(bundles(), streams, st.lists(st.integers(1, 5), max_size=8))
 def test_actions_do_not_depend_on_where_views_end(
     bundle: Bundle, events: list[tuple[Any, ...]], sizes: list[int]
@@ -198,7 +198,7 @@ def test_actions_do_not_depend_on_where_views_end(
     assert enforce(bundle, replay.records, None, sizes) == whole
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(bundles(), streams)
 def test_ids_never_repeat_and_sequences_are_dense(
     bundle: Bundle, events: list[tuple[Any, ...]]
@@ -221,7 +221,7 @@ def banned(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [r for r in records if r["kind"] in ("lock", "suspend")]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(bundles(), st.lists(st.one_of(fresh, fresh, signals, others), max_size=40))
 def test_nobody_is_banned_without_a_warning_they_could_read(
     bundle: Bundle, events: list[tuple[Any, ...]]
@@ -269,7 +269,7 @@ def check_warned_before_banned(bundle: Bundle, replay: Replay) -> None:
             )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(bundles(), streams)
 def test_a_restriction_is_never_shortened_by_a_later_step(
     bundle: Bundle, events: list[tuple[Any, ...]]
@@ -290,7 +290,7 @@ def test_a_restriction_is_never_shortened_by_a_later_step(
             last[(*account, record["kind"])] = end
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(bundles(), streams)
 def test_a_second_delivery_of_everything_changes_nothing(
     bundle: Bundle, events: list[tuple[Any, ...]]

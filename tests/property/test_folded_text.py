@@ -135,7 +135,7 @@ def test_normalization_test_file():
 
 
 @given(texts)
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 def test_texts_without_long_runs_are_casefolded_exactly(text):
     assume(all(unicodedata2.category(char) != "Cn" or is_ignorable(ord(char)) for char in text))
     assume(longest_run(text) <= MAX_MARKS)
@@ -152,7 +152,7 @@ def test_seeded_texts_without_long_runs_are_casefolded_exactly():
 
 
 @given(texts)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_folding_is_idempotent(text):
     lane = compiled.fold_text(text)
     # U+0345 folds to a letter where it stands, so it may part marks that were one run.
@@ -160,14 +160,14 @@ def test_folding_is_idempotent(text):
 
 
 @given(texts)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_lane_has_a_long_run(text):
     lane = compiled.fold_text(text)
     assert longest_run(lane) <= MAX_MARKS
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=20), st.integers(31, 200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_longer_run_adds_nothing_but_the_count(text, marks):
     short = compiled.view_folded(f"{text}a" + "\u0301" * MAX_MARKS + text)
     long = compiled.view_folded(f"{text}a" + "\u0301" * marks + text)
@@ -204,7 +204,7 @@ def test_work_is_linear_in_the_text(unit):
 
 
 @given(texts, st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_a_quoted_span_folds_to_what_it_quotes(text, data):
     lane = compiled.fold_text(text)
     assume(lane)
@@ -218,7 +218,7 @@ def test_a_quoted_span_folds_to_what_it_quotes(text, data):
 
 
 @given(texts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_spans_move_forward(text):
     spans = compiled.spans_folded(text)
     assert list(spans) == sorted(spans)

@@ -153,7 +153,7 @@ def rows(draw: st.DrawFn) -> Row:
     )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(source=conditions, samples=st.lists(rows(), min_size=1, max_size=12))
 def test_a_false_gate_has_a_false_condition(source: str, samples: list[Row]) -> None:
     condition = VOCABULARY.compile(source)
@@ -163,7 +163,7 @@ def test_a_false_gate_has_a_false_condition(source: str, samples: list[Row]) -> 
             assert verdict is not Verdict.TRUE, render_gate(condition.gate)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     source=st.recursive(
         st.one_of(

@@ -25,7 +25,7 @@ values = st.lists(words, min_size=1, max_size=30).map(" ".join)
 lines = st.lists(values, min_size=1, max_size=4).map("\n".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=st.one_of(values, lines), style=st.sampled_from(STYLES))
 def test_characters_are_found_in_their_source(value: str, style: type[str]) -> None:
     text = _dumped(value, style)

@@ -224,7 +224,7 @@ def test_the_schema_in_docs_is_current_and_accepts_the_examples(tmp_path: Path) 
         assert not validator.is_valid(refused)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_checking_reports_and_never_raises(tmp_path_factory, data: st.DataObject) -> None:  # type: ignore[no-untyped-def]
     """Cut, repeat or overwrite a piece of the bundle: errors have places, nothing else happens."""

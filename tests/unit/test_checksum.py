@@ -18,7 +18,7 @@ MOST = 20_000  # past the widest step of the instruction's version, 3 x 2,048 by
 
 
 @pytest.mark.parametrize("scalar", [False, True])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(size=st.integers(0, MOST), start=st.integers(0, 16), seed=st.integers(0, 2**32))
 def test_crc32c_equals_another_implementation(
     scalar: bool, size: int, start: int, seed: int

@@ -82,7 +82,7 @@ expressions = st.recursive(
 
 
 @given(expressions, st.text("abcABCé ", max_size=20))
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 def test_one_of_the_literals_stands_in_every_match(source, text):
     for folded, lane in ((True, fold_text(text)), (False, text)):
         found = re2.search(source, lane)

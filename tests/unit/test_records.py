@@ -47,7 +47,7 @@ def many(count: int, account: str = "a") -> list[Sighting]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(sightings, max_size=30), st.integers(1, 9), st.text(max_size=20))
 def test_packed_sightings_come_back(drawn: list[Sighting], partitions: int, topic: str) -> None:
     packed = SightingPacker(topic, DIGEST, partitions).pack(drawn)
@@ -144,7 +144,6 @@ def test_a_lie_under_a_good_checksum_is_refused(lie: str) -> None:
         unpack_sightings(with_crc(broken))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda tail: VALUE[:60] + tail))
 def test_any_bytes_are_read_or_refused(value: bytes) -> None:
     for candidate in (value, with_crc(value) if len(value) >= HEADER_BYTES else value):
@@ -168,7 +167,6 @@ def test_a_packer_refuses_what_cannot_be_written() -> None:
 optional = st.none() | st.binary(max_size=20)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(optional, optional, int64, int64), max_size=20), st.data())
 def test_views_hand_back_what_they_hold(
     drawn: list[tuple[bytes | None, bytes | None, int, int]], data: st.DataObject
@@ -194,7 +192,6 @@ def test_a_slice_keeps_its_bytes_alive() -> None:
     assert view.key(0) == b"k" * 100
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([b"", b"{}", b" ", b"\t", b"x\r", b"\r", b'{"a": 1}', b"\xff"])),
     st.booleans(),
