@@ -356,6 +356,10 @@ def test_what_does_not_follow_is_refused() -> None:
     swapped = values.copy()
     swapped[deltas[3]], swapped[deltas[4]] = swapped[deltas[4]], swapped[deltas[3]]
     assert "stands behind delta" in refused(swapped, committed)
+    newest = next(at for at, (key, _) in enumerate(log) if key[:1] == b"S" and at > deltas[4])
+    later = next(at for at in deltas if at > newest)
+    late = [*values[:newest], *values[newest + 1 : later + 1], values[newest], *values[later + 1 :]]
+    assert "as of delta" in refused(late, committed)
     assert "CRC-32C" in refused([*values[:5], values[5][:-1] + b"\x00", *values[6:]], committed)
     without = [value for at, value in enumerate(values) if at != deltas[10]]
     assert "is missing" in refused(without, committed)

@@ -216,6 +216,11 @@ class Restore:
 
     def _on_slice(self, part: Slice) -> None:
         """Replace a slice with the last chunk of its snapshot: what is cut off replaces nothing."""
+        if part.as_of_seq < self._tail.seq:
+            raise StateMismatch(
+                f"slice {part.slice} as of delta {part.as_of_seq} stands behind delta "
+                f"{self._tail.seq}"
+            )
         whole = self._snapshots.take(part)
         if whole:
             self._stage.clear(self._table, part.slice)
