@@ -11,6 +11,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 from fastpath.arena cimport Arena, bump_alloc, bump_commit, bump_reserve, bump_reset
 from fastpath.isa cimport isa_level
 from fastpath.text cimport CLASS_WORD, ByteSpan, Lane, code_point_class, fold, trim
+from fastpath.utf8 cimport decode
 
 from fastpath.errors import BuildError
 from fastpath.spec import MAX_NAMES

@@ -77,26 +77,6 @@ cdef size_t plain_dots(uint8_t* host, size_t size) noexcept nogil:
     return write
 
 
-cdef inline size_t decode_point(const uint8_t* at, uint32_t* point) noexcept nogil:
-    """Read one code point of valid UTF-8; return its bytes."""
-    if at[0] < 0x80:
-        point[0] = at[0]
-        return 1
-    if at[0] < 0xE0:
-        point[0] = (<uint32_t>(at[0] & 0x1F) << 6) | (at[1] & 0x3F)
-        return 2
-    if at[0] < 0xF0:
-        point[0] = (
-            (<uint32_t>(at[0] & 0x0F) << 12) | (<uint32_t>(at[1] & 0x3F) << 6) | (at[2] & 0x3F)
-        )
-        return 3
-    point[0] = (
-        (<uint32_t>(at[0] & 0x07) << 18) | (<uint32_t>(at[1] & 0x3F) << 12)
-        | (<uint32_t>(at[2] & 0x3F) << 6) | (at[3] & 0x3F)
-    )
-    return 4
-
-
 cdef inline uint32_t adapted(uint32_t delta, uint32_t points, bint first) noexcept nogil:
     """Adapt the bias (RFC 3492, section 6.1)."""
     cdef uint32_t k = 0
@@ -159,12 +139,13 @@ cdef size_t punycode(uint8_t* out, const uint32_t* points, uint32_t count) noexc
 cdef size_t write_label(uint8_t* out, const uint8_t* label, size_t size) noexcept nogil:
     """Write a label, as A-label where it is not ASCII; return the bytes."""
     cdef uint32_t[LABEL_POINTS] points
-    cdef uint32_t count = 0
+    cdef uint32_t count = 0, length
     cdef bint ascii = True
     cdef size_t at = 0
     while at < size and count < LABEL_POINTS:
         ascii = ascii and label[at] < 0x80
-        at += decode_point(label + at, &points[count])
+        points[count] = decode(label + at, &length)
+        at += length
         count += 1
     if ascii or at < size:
         memcpy(out, label, size)

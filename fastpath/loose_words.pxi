@@ -1,5 +1,5 @@
 # The words of a lane or of a text for the squeezed lane, and how they are read. Included by
-# text.pyx; `fastpath.reference.lookalikes` defines it.
+# text.pyx; `fastpath.reference.loose_words` defines it.
 
 cdef extern from "lookalike_tables.h":
     const unsigned short loose_blocks[]

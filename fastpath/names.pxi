@@ -24,11 +24,10 @@ cdef bint may_name(const uint8_t* data, size_t size) noexcept nogil:
 
 cdef bint in_unspaced_label(const uint8_t* data, size_t at) noexcept nogil:
     """Say so of a byte beyond ASCII that is of no word: scripts without spaces have labels too."""
-    cdef uint32_t point
+    cdef uint32_t length
     while data[at] & 0xC0 == 0x80:
         at -= 1
-    decode_point(data + at, &point)
-    return code_point_class(point) & CLASS_WORD != 0
+    return code_point_class(decode(data + at, &length)) & CLASS_WORD != 0
 
 
 cdef inline bint in_label(const Lane* lane, size_t at) noexcept nogil:

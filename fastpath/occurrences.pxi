@@ -26,7 +26,7 @@ cdef struct Search:             # one lane of one post
 
 
 cdef bint letters_fit(const View* view, const Output* output, uint32_t end) noexcept nogil:
-    """Compare edges, gaps and runs of letters: `reference.lookalikes.fits`."""
+    """Compare edges, gaps and runs of letters: `reference.squeezed.fits`."""
     cdef const uint8_t* has = view.letters + (end - output.size)
     cdef const uint8_t* data = view.data + (end - output.size)
     cdef bint fitting = True, doubled = True

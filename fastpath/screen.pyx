@@ -301,8 +301,9 @@ cdef class Screen:
         self.every_simhash = bool(spec.fingerprints) or any(
             held.kind == "simhash" for held in spec.hash_lists
         )
-        self.every_length = "text_length" in columns_read(spec.gates)
-        self.every_evasion = not columns_read(spec.gates).isdisjoint(Evasion._fields)
+        read = columns_read(spec.gates)
+        self.every_length = "text_length" in read
+        self.every_evasion = not read.isdisjoint(Evasion._fields)
         for place, kind in enumerate(FINGERPRINT_TYPES):
             self.packs[place] = kind in spec.fingerprints
         self.keyword_lists = <uint32_t>len(spec.keyword_lists)

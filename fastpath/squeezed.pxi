@@ -1,5 +1,5 @@
 # The squeezed lane: what stays of a text when disguise is taken off. Included by text.pyx;
-# `fastpath.reference.lookalikes` defines it.
+# `fastpath.reference.squeezed` defines it.
 
 cdef extern from "lookalike_tables.h":
     enum:
@@ -8,7 +8,7 @@ cdef extern from "lookalike_tables.h":
 
 cdef enum:
     MAX_LETTER_RUN = 15         # fastpath.lanes
-    MIN_TURNED = 2              # fastpath.reference.lookalikes
+    MIN_TURNED = 2              # fastpath.reference.squeezed
 
 
 cdef inline bint ascii_letter(uint32_t octet) noexcept nogil:
@@ -30,7 +30,7 @@ cdef inline bint is_apostrophe(const uint8_t* gap, size_t size) noexcept nogil:
 
 
 cdef bint ascii_opens(const uint8_t* text, size_t size) noexcept nogil:
-    """Say whether the ASCII of a text may hide a word: `reference.lookalikes.opens_squeezed`."""
+    """Say whether the ASCII of a text may hide a word: `reference.squeezed.opens_squeezed`."""
     cdef size_t at, gap_start = 0
     cdef uint32_t octet, lower, before = 0, run = 0, last_run = 0, length = 0, singles = 0
     cdef bint seen = False, spaced = False, digit
@@ -322,7 +322,7 @@ cdef int squeezed_lane(Bump* bump, const Lane* below, Lane* out) noexcept nogil:
 cdef int squeezed_pattern(
     Bump* bump, const Lane* below, bint as_latin, Lane* out
 ) noexcept nogil:
-    """Make what a pattern is in the squeezed lane: `reference.lookalikes.squeezed_of`."""
+    """Make what a pattern is in the squeezed lane: `reference.squeezed.squeezed_of`."""
     return squeeze_lane(bump, below, as_latin, False, out)
 
 

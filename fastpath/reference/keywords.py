@@ -21,13 +21,6 @@ from fastpath.lanes import (
     Remark,
     TextMatches,
 )
-from fastpath.reference.lookalikes import (
-    fits,
-    spans_skeleton,
-    spans_squeezed,
-    view_skeleton,
-    view_squeezed,
-)
 from fastpath.reference.patterns import (
     SQUEEZED,
     Key,
@@ -37,6 +30,8 @@ from fastpath.reference.patterns import (
     spaced,
     tested_ends,
 )
+from fastpath.reference.skeleton import spans_skeleton, view_skeleton
+from fastpath.reference.squeezed import fits, spans_squeezed, view_squeezed
 from fastpath.reference.text import is_word, spans_folded, spans_raw, view_folded, view_raw
 from fastpath.spec import LANES, MAX_ROWS, KeywordList, Match
 

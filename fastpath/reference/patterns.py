@@ -19,7 +19,8 @@ from fastpath.lanes import (
     LaneView,
     LetterView,
 )
-from fastpath.reference.lookalikes import skeleton_of, squeezed_of
+from fastpath.reference.skeleton import skeleton_of
+from fastpath.reference.squeezed import squeezed_of
 from fastpath.reference.text import LETTERS, NUMBERS, SPACES, is_word, view_folded, view_raw
 from fastpath.spec import LANES, KeywordList, Lane
 

@@ -3,7 +3,7 @@
 UTS #39 stops at letters of the same shape. People write "p卂ypal", "ς๏๓" and "ᗩᗷᑕ" with letters
 that merely recall one, taken from the alphabets that writers of fancy text offer. In their own
 words these letters are themselves: they are read so only in a word of which every letter is Latin
-or recalls Latin (`reference.lookalikes`). Every line is a reviewed decision; the squeezed lane
+or recalls Latin (`reference.loose_words`). Every line is a reviewed decision; the squeezed lane
 alone reads this.
 """
 

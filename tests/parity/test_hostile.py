@@ -10,7 +10,7 @@ from fastpath.hashes import ExactLists, canonical_url_of, names_in, urls_in
 from fastpath.isa import LEVELS
 from fastpath.keywords import Keywords
 from fastpath.posts import PostReader, fields_of
-from fastpath.reference import lookalikes
+from fastpath.reference import skeleton, squeezed
 from fastpath.reference import text as twin
 from fastpath.reference import urls as twin_urls
 from fastpath.reference.keywords import Keywords as TwinKeywords
@@ -31,8 +31,8 @@ VIEWS = {
     "view_raw": twin.view_raw,
     "view_folded": twin.view_folded,
     "normalised_text": twin.normalised_text,
-    "view_skeleton": lookalikes.view_skeleton,
-    "view_squeezed": lookalikes.view_squeezed,
+    "view_skeleton": skeleton.view_skeleton,
+    "view_squeezed": squeezed.view_squeezed,
 }
 
 

@@ -3,6 +3,7 @@
 import itertools
 import random
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -13,12 +14,13 @@ from fastpath import text as compiled
 from fastpath.errors import BuildError
 from fastpath.lanes import LETTER_GAP, LETTER_RUN
 from fastpath.reference import keywords as twin_keywords
-from fastpath.reference import lookalikes as twin
+from fastpath.reference import skeleton, squeezed
 from fastpath.spec import KeywordList
 from fastpath.unicode_data.imitations import imitations
 from tests.support.disguises import disguised
 from tests.support.texts import PIECES, seeded_texts, texts
 
+twin = SimpleNamespace(**vars(skeleton) | vars(squeezed))
 BACKENDS = pytest.mark.parametrize("backend", [twin, compiled], ids=["twin", "compiled"])
 KEYWORDS = pytest.mark.parametrize(
     "keywords", [twin_keywords.Keywords, compiled_keywords.Keywords], ids=["twin", "compiled"]

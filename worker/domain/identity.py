@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from functools import lru_cache
 
 # Published on purpose: `weir scan` is reproducible by anyone. Production sets its own secret.
 SCAN_DEPLOYMENT_KEY = b"weir-scan-published-key-00000001"
 KEY_BYTES = 32
-
-_DIGITS = bytes.maketrans(bytes(range(32)), b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")  # RFC 4648
 
 
 class ActionIds:
@@ -34,7 +33,7 @@ class ActionIds:
         """Name one decision on the finding."""
         digest = begun.copy()
         digest.update(_last_fields(kind, step))
-        return _base32(digest.digest())
+        return base64.b32encode(digest.digest()).decode()
 
 
 def _framed(*fields: str) -> bytes:
@@ -45,26 +44,6 @@ def _framed(*fields: str) -> bytes:
 @lru_cache(maxsize=1_024)  # kinds times steps: about a hundred in any bundle
 def _last_fields(kind: str, step: int) -> bytes:
     return _framed(kind, str(step))
-
-
-def _halving(bits: int, lane: int) -> tuple[int, int, int]:
-    """Give masks of the lower and upper halves of what stands in each lane, and the way to go.
-
-    A lane holds twice `bits` and is cut in two, so that each half has `bits`.
-    """
-    lower = sum((1 << bits) - 1 << place for place in range(0, 256, lane))
-    return lower, lower << bits, lane // 2 - bits
-
-
-_HALVINGS = tuple(_halving(80 >> n, 256 >> n) for n in range(5))
-
-
-def _base32(digest: bytes) -> str:
-    """Write 160 bits as 32 letters: five halvings leave five bits in each byte."""
-    number = int.from_bytes(digest)
-    for lower, upper, way in _HALVINGS:
-        number = number & lower | (number & upper) << way
-    return number.to_bytes(32).translate(_DIGITS).decode()
 
 
 def account_digest(key: bytes, account: str) -> str:

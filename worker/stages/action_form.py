@@ -72,7 +72,8 @@ class ActionForm:
 
     def __init__(self, draft: Action) -> None:
         keys = [key for key in draft if key in _HOLES]
-        assert keys == list(_HOLES)  # noqa: S101  # else values would fill each other's holes
+        if keys != list(_HOLES):
+            raise AssertionError(f"values would fill each other's holes: {keys}")
         written = [
             orjson.dumps(key) + b":" + (_HOLES.get(key) or _literal(value))
             for key, value in draft.items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias
@@ -48,7 +48,7 @@ _EVENT_TYPES = {
     kind: ("ce_type", f"weir.action.{kind}.v{RECORD_VERSION}".encode()) for kind in ACTION_KINDS
 }
 _ROLES = {kind: f"actions.{kind}" for kind in ACTION_KINDS}
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of UTC, and written without an offset
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -272,7 +272,7 @@ def rfc3339(time: int) -> str:
 
 @lru_cache(maxsize=256)  # actions come in the order of posts, many in a second
 def _whole_second(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).isoformat()
+    return (_EPOCH + timedelta(seconds=second)).replace(tzinfo=None).isoformat()
 
 
 def _compared(

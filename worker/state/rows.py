@@ -69,10 +69,7 @@ class Finding:
 
     def has_issued(self, action_id: str) -> bool:
         """Say whether this very decision was written before."""
-        for issued in self.issued:  # noqa: SIM110 - nearly always empty: no generator for it
-            if issued.action_id == action_id:
-                return True
-        return False
+        return bool(self.issued) and any(each.action_id == action_id for each in self.issued)
 
 
 @dataclass(slots=True)

@@ -1,25 +1,19 @@
-"""Define the lanes that see through disguise: skeleton and squeezed.
+"""Define the squeezed lane: what stays of a text when disguise is taken off.
 
-The skeleton lane is the folded lane of a text whose code points were replaced by their UTS #39
-prototypes (Default_Ignorable removed first; signs and Hangul keep what they are). It runs if a
-code point beyond ASCII imitates another one.
+It is made from the skeleton lane, or from the folded one where that did not run. It holds letters
+alone: separators inside words and spaced-out words go, letters in a row become one, digits and
+signs beside letters become what they stand for, look-alikes one letter of their group, letters
+lose detachable marks. What went is kept beside each letter (`LETTER_*`), so that a match can ask
+for the runs and gaps of its pattern.
 
-The squeezed lane is made from the skeleton lane, or from the folded one where that did not run.
-It holds letters alone: separators inside words and spaced-out words go, letters in a row become
-one, digits and signs beside letters become what they stand for, look-alikes one letter of their
-group, letters lose detachable marks. What went is kept beside each letter (`LETTER_*`), so that a
-match can ask for the runs and gaps of its pattern.
-
-A word of which every letter is Latin or recalls Latin is read as Latin. Some letters recall two:
-behind everything else follow, made from the text itself, the words that hold one, read the other
-way; then what is written upside down, read from its end. No match goes from one of these to the
-next, since they do not stand in the text one after the other.
+Behind everything else follow, made from the text itself, the words that can be read another way;
+then what is written upside down, read from its end. No match goes from one of these to the next,
+since they do not stand in the text one after the other.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from fastpath.lanes import (
     LETTER_ENDS,
@@ -33,76 +27,29 @@ from fastpath.lanes import (
     LaneView,
     LetterView,
 )
-from fastpath.reference.text import (
-    FOLDS,
-    SPACES,
-    fold_code_point,
-    is_word,
-    members,
-    read_targets,
-    spans_folded,
-    spans_mapped,
-    view_folded,
-    view_mapped,
+from fastpath.reference.loose_words import (
+    DETACHED,
+    LETTERS,
+    SIGNS,
+    WRITTEN,
+    Unit,
+    Word,
+    chosen_again,
+    imitations,
+    spaced_out,
+    units_again,
+    units_of,
+    words_of,
 )
+from fastpath.reference.skeleton import opens_skeleton, skeleton_of, spans_skeleton
+from fastpath.reference.text import SPACES, members, read_targets, spans_folded, view_folded
 from fastpath.unicode_data import lookalike_tables as tables
 
-PROTOTYPES = read_targets(tables.PROTOTYPES)
-DISGUISED = frozenset(members(tables.DISGUISED))
 OPENING = frozenset(members(tables.OPENING))
-
-_LETTERS = frozenset(members(tables.LOOSE_LETTERS))
-_DETACHED = frozenset(members(tables.LOOSE_DETACHED))
-_DIGITS = frozenset(members(tables.LOOSE_DIGITS))
-_SIGNS = frozenset(members(tables.LOOSE_SIGNS))
-_WRITTEN = _LETTERS | _DIGITS | _SIGNS  # what words are written with
-_LOOSE = {source: target[0] for source, target in read_targets(tables.LOOSE).items()}
-_RECALLED = {source: target[0] for source, target in read_targets(tables.IMITATIONS).items()}
-_SECOND = {source: target[0] for source, target in read_targets(tables.SECOND).items()}
-_TWOFOLD = frozenset(members(tables.TWOFOLD))
-_TURNED = {source: target[0] for source, target in read_targets(tables.TURNED).items()}
 MIN_TURNED = 2  # letters upside down in a text that is read so; others look the same
-_ASCII_SPACES = frozenset(map(chr, SPACES & set(range(128))))
-
-
 APOSTROPHES = ("'", "\u2019")
-
-
-# The skeleton lane.
-
-
-@cache
-def skeleton_code_point(code_point: int) -> tuple[int, ...]:
-    """Return the folded prototype of one code point, canonically decomposed."""
-    if FOLDS.get(code_point) == ():
-        return ()
-    target = PROTOTYPES.get(code_point)
-    if target is None:
-        return fold_code_point(code_point)
-    return tuple(part for each in target for part in fold_code_point(each))
-
-
-def opens_skeleton(text: str) -> bool:
-    """Say whether a code point beyond ASCII imitates another one."""
-    return any(ord(character) in DISGUISED for character in text)
-
-
-def skeleton_of(text: str) -> LaneView:
-    """Return the skeleton of a text, whatever it holds; patterns are indexed by theirs."""
-    return view_mapped(text, skeleton_code_point)
-
-
-def view_skeleton(text: str) -> LaneView:
-    """Return the skeleton lane of a text; empty where it does not run."""
-    return skeleton_of(text) if opens_skeleton(text) else LaneView(b"", b"", 0, False)
-
-
-def spans_skeleton(text: str) -> tuple[tuple[int, int], ...]:
-    """Return per byte of the skeleton lane the source code points [start, end) of its cluster."""
-    return spans_mapped(text, skeleton_code_point) if opens_skeleton(text) else ()
-
-
-# When the squeezed lane runs.
+_TURNED = {source: target[0] for source, target in read_targets(tables.TURNED).items()}
+_ASCII_SPACES = frozenset(map(chr, SPACES & set(range(128))))
 
 
 def opens_squeezed(text: str) -> bool:
@@ -156,36 +103,7 @@ def opens_squeezed(text: str) -> bool:
     return singles + (size == 1) >= MIN_SPACED_OUT
 
 
-# The squeezed lane.
-
-
-class _Unit(NamedTuple):
-    """Hold a code point of a lane, or of the text, with the detached marks behind it."""
-
-    code_point: int
-    letter: int  # what it is in a word
-    recalled: int | None  # what it is in a word of Latin letters, a-z
-    twofold: bool  # that is the second letter which it recalls
-    word: bool  # a word character
-    start: int  # code points of the text, [start, end)
-    end: int
-
-    def is_written(self) -> bool:
-        """Say whether it can belong to a word."""
-        return self.code_point in _LETTERS or self.is_doubtful()
-
-    def is_doubtful(self) -> bool:
-        """Say whether it stands for a letter only beside letters."""
-        return self.code_point in _DIGITS or self.code_point in _SIGNS
-
-
-class _Word(NamedTuple):
-    """Hold units [first, last) that stand without separators between them."""
-
-    first: int
-    last: int
-    lettered: bool  # one of them is a letter by itself
-    single: bool  # all are the same letter
+# The lane.
 
 
 class _Letter(NamedTuple):
@@ -200,109 +118,6 @@ class _Letter(NamedTuple):
     start: int  # code points of the text, [start, end)
     last: int  # where the last of its run starts
     end: int
-
-
-_Places: TypeAlias = tuple[tuple[int, int], ...]  # per byte of a lane: code points [start, end)
-
-
-def _units(view: LaneView, places: _Places) -> list[_Unit]:
-    """Take the code points of a lane, marks that come off with what they stand on."""
-    units: list[_Unit] = []
-    at = 0
-    for character in view.data.decode():
-        code_point, size = ord(character), len(character.encode())
-        start, end = places[at][0], places[at + size - 1][1]
-        if code_point not in _DETACHED:
-            letter = _LOOSE.get(code_point, code_point)
-            recalled = _RECALLED.get(code_point, _RECALLED.get(letter, _latin(letter)))
-            word = bool(view.word[at])
-            units.append(_Unit(code_point, letter, recalled, False, word, start, end))
-        elif units:
-            units[-1] = units[-1]._replace(end=end)
-        at += size
-    return units
-
-
-def _units_again(text: str) -> list[_Unit]:
-    """Take the code points of a text by what they recall in the second reading."""
-    units: list[_Unit] = []
-    for at, character in enumerate(text):
-        code_point = ord(character)
-        if code_point not in _DETACHED:
-            letter = _LOOSE.get(code_point, code_point)
-            second, twofold = _SECOND.get(code_point), code_point in _TWOFOLD
-            word = is_word(code_point)
-            units.append(_Unit(code_point, letter, second, twofold, word, at, at + 1))
-        elif units:
-            units[-1] = units[-1]._replace(end=at + 1)
-    return units
-
-
-def _latin(letter: int) -> int | None:
-    return letter if ord("a") <= letter <= ord("z") else None
-
-
-def _words(units: list[_Unit]) -> list[_Word]:
-    words: list[_Word] = []
-    first = 0
-    while first < len(units):
-        last = first
-        while last < len(units) and units[last].is_written():
-            last += 1
-        end = last
-        while last > first and chr(units[last - 1].code_point) == "!":
-            last -= 1  # behind a word it ends a sentence
-        if last > first:
-            inside = units[first:last]
-            lettered = any(unit.code_point in _LETTERS for unit in inside)
-            words.append(_Word(first, last, lettered, len({u.letter for u in inside}) == 1))
-        first = end + 1
-    return words
-
-
-def _spaced_out(words: list[_Word]) -> list[int]:
-    """Return per word the number of the spaced-out word it belongs to, 0 for none."""
-    numbers = [0] * len(words)
-    first = 0
-    while first < len(words):
-        last = first + 1
-        if words[first].single:
-            while (
-                last < len(words)
-                and words[last].single
-                and words[last].first - words[last - 1].last <= MAX_INNER_GAP
-            ):
-                last += 1
-            if last - first >= MIN_SPACED_OUT and any(w.lettered for w in words[first:last]):
-                numbers[first:last] = [first + 1] * (last - first)
-        first = last
-    return numbers
-
-
-def _imitations(units: list[_Unit], words: list[_Word], numbers: list[int]) -> list[bool]:
-    """Say per word, or spaced-out word, whether all its letters are Latin or recall Latin ones."""
-    read: list[bool] = []
-    while len(read) < len(words):
-        first = last = len(read)
-        while last < len(words) and (last == first or 0 < numbers[last] == numbers[first]):
-            last += 1
-        inside = [unit for word in words[first:last] for unit in units[word.first : word.last]]
-        letters = [unit for unit in inside if unit.code_point in _LETTERS]
-        imitating = bool(letters) and all(unit.recalled is not None for unit in letters)
-        read += [imitating] * (last - first)
-    return read
-
-
-def _chosen_again(
-    units: list[_Unit], words: list[_Word], numbers: list[int], imitating: list[bool]
-) -> list[bool]:
-    """Say per word whether the second reading makes another word of it."""
-    twofold = [any(unit.twofold for unit in units[word.first : word.last]) for word in words]
-    spaced_out = {number for number, each in zip(numbers, twofold, strict=True) if each and number}
-    return [
-        latin and (each or number in spaced_out)
-        for latin, each, number in zip(imitating, twofold, numbers, strict=True)
-    ]
 
 
 class _Squeezing:
@@ -338,17 +153,17 @@ class _Squeezing:
             self.put(merged._replace(parted=False, starts=False))
 
 
-def _goes_on(units: list[_Unit], at: int, imitating: bool) -> bool:
+def _goes_on(units: list[Unit], at: int, imitating: bool) -> bool:
     """Say whether a word goes on in the unit at its side; Latin words have no unspaced letters."""
     if not 0 <= at < len(units):
         return False
-    return units[at].word or (imitating and units[at].code_point in _LETTERS)
+    return units[at].word or (imitating and units[at].code_point in LETTERS)
 
 
 def _write(
     out: _Squeezing,
-    units: list[_Unit],
-    words: list[_Word],
+    units: list[Unit],
+    words: list[Word],
     numbers: list[int],
     imitating: list[bool],
     chosen: list[bool],
@@ -363,7 +178,7 @@ def _write(
         resolved = held.lettered or numbers[index] > 0
         for at in range(held.first, held.last):
             unit = units[at]
-            if not resolved and unit.code_point in _SIGNS:
+            if not resolved and unit.code_point in SIGNS:
                 continue
             between = units[left:at]
             spaced = numbers[index] > 0 and numbers[index] == last_number
@@ -387,20 +202,14 @@ def _write(
             last_number, apart = numbers[index], False
 
 
-def _read(out: _Squeezing, view: LaneView, places: _Places, as_latin: bool) -> None:
-    units = _units(view, places)
-    words = _words(units)
-    numbers = _spaced_out(words)
-    imitating = [as_latin and each for each in _imitations(units, words, numbers)]
-    _write(out, units, words, numbers, imitating, [True] * len(words))
-
-
-def _read_again(out: _Squeezing, text: str) -> None:
-    units = _units_again(text)
-    words = _words(units)
-    numbers = _spaced_out(words)
-    imitating = _imitations(units, words, numbers)
-    chosen = _chosen_again(units, words, numbers, imitating)
+def _read(
+    out: _Squeezing, units: list[Unit], *, as_latin: bool = True, again: bool = False
+) -> None:
+    """Write the words of some units: all of them, or `again` those with another reading."""
+    words = words_of(units)
+    numbers = spaced_out(words)
+    imitating = [as_latin and each for each in imitations(units, words, numbers)]
+    chosen = chosen_again(units, words, numbers, imitating) if again else [True] * len(words)
     _write(out, units, words, numbers, imitating, chosen)
 
 
@@ -420,12 +229,12 @@ def _turned_runs(text: str) -> list[list[_Turned]]:
     spoiled = False
     for at, character in enumerate(text + " "):
         code_point = ord(character)
-        if code_point in _DETACHED:
+        if code_point in DETACHED:
             continue
         letter = _TURNED.get(code_point)
         if letter is not None and not spoiled:
             word.append(_Turned(at, letter, code_point > 0x7F, not word))
-        elif letter is not None or code_point in _WRITTEN:
+        elif letter is not None or code_point in WRITTEN:
             word, spoiled = [], True
             runs.append([])
         else:
@@ -470,7 +279,7 @@ def squeezed_of(view: LaneView, *, as_latin: bool) -> LetterView:
     `as_latin` says whether letters that recall Latin ones are read so in words of such letters.
     """
     out = _Squeezing()
-    _read(out, view, ((0, 0),) * len(view.data), as_latin)
+    _read(out, units_of(view, ((0, 0),) * len(view.data)), as_latin=as_latin)
     return LetterView(*_letter_bytes([_paired(each) for each in out.letters]), view.truncated)
 
 
@@ -479,10 +288,10 @@ def _squeezed(text: str) -> list[_Letter]:
     out = _Squeezing()
     if opens_squeezed(text):
         if opens_skeleton(text):
-            _read(out, skeleton_of(text), spans_skeleton(text), True)
+            _read(out, units_of(skeleton_of(text), spans_skeleton(text)))
         else:
-            _read(out, view_folded(text), spans_folded(text), True)
-        _read_again(out, text)
+            _read(out, units_of(view_folded(text), spans_folded(text)))
+        _read(out, units_again(text), again=True)
         _read_turned(out, text)
     return [_paired(each) for each in out.letters]
 
@@ -520,18 +329,3 @@ def fits(found: bytes, wanted: bytes, letters: bytes) -> bool:
         fitting = fitting and (run == least or run >= longest)
         doubled = doubled and run >= max(least, 2)
     return fitting or doubled
-
-
-__all__ = [
-    "DISGUISED",
-    "OPENING",
-    "fits",
-    "opens_skeleton",
-    "opens_squeezed",
-    "skeleton_of",
-    "spans_skeleton",
-    "spans_squeezed",
-    "squeezed_of",
-    "view_skeleton",
-    "view_squeezed",
-]
