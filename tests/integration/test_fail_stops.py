@@ -167,12 +167,18 @@ def test_a_partition_that_was_added_by_hand_is_begun_by_nobody(
         holder.poll(100)  # what takes part in the group
         return set(holder.assignment())
 
+    def is_over() -> bool:
+        held()
+        return worker.process.poll() is not None
+
     old, new = TopicPartition(posts, 0), TopicPartition(posts, 1)
     with contextlib.closing(holder):
         wait_for(lambda: held() == {old, new}, "it leads")
         worker = deployment.start("b", stages=("screen",), start="earliest")
-        wait_for(lambda: held() == {old} and worker.process.poll() is not None, "the worker ends")
-    assert worker.process.wait(90) == 73
+        wait_for(is_over, "the worker ends")
+    assert worker.process.returncode == 73
+    assert worker.told(f"newly assigned partitions {{{new!r}}}"), "it holds the new one alone"
+    assert not worker.told(repr(old))
     assert worker.told("the state was written for 1 partitions of the input topic, now there are 2")
     assert deployment.ends(state, "read_uncommitted")[TopicPartition(state, 1)] == 0
     deployment.workers.clear()
