@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 JARS = ROOT / "build" / "kafka-4.3.0" / "lib"
 START_TIMEOUT_S = 240.0  # measured 3 s on two idle cores, above 60 s where a dozen share them
-STOP_TIMEOUT_S = 20.0  # a clean stop writes a clean-shutdown marker; nobody needs it here
+STOP_TIMEOUT_S = 120.0  # a bound for hangs: removing the logs of some hundred topics takes time
 ATTEMPTS = 3  # another process may take a port between choosing and binding it
 FOLDER = "weir-kafka-"
 READY = "Kafka Server started"
@@ -217,12 +217,10 @@ class LocalKafka:
         )
 
     def stop(self) -> None:
-        """Stop the broker (SIGTERM, then SIGKILL) and remove its folder; safe to call twice."""
-        process = self.process
-        if process is not None and process.poll() is None:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_TIMEOUT_S)
+        """Kill the broker and remove its folder; safe to call twice.
+
+        A clean stop would only write what makes the next start on the same data faster.
+        """
         self._kill()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -282,5 +280,5 @@ def serving(heap: str = "1g") -> Iterator[str]:
         yield str(json.loads(line)["bootstrap_servers"])
     finally:
         child.stdin.close()  # the child stops the broker when its standard input ends
-        child.wait(STOP_TIMEOUT_S + 10)
+        child.wait(STOP_TIMEOUT_S)
         child.stdout.close()
