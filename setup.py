@@ -23,6 +23,7 @@ MODULES = [
     "fingerprints",
     "batches",
     "batch_writer",
+    "rows",
     "screen",
 ]
 

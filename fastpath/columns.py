@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fastpath.spec import Row, SightingBatch
+from fastpath.rows import Row
+from fastpath.spec import SightingBatch
 
 
 @dataclass(slots=True)

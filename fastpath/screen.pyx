@@ -9,11 +9,13 @@ slow_path with it, then everything else runs without it, and only flagged record
 from array import array
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stddef cimport size_t
 from libc.stdint cimport INT64_MIN, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, qsort, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_reset
 from fastpath.evasion cimport Evasions, measure_evasion
@@ -26,7 +28,9 @@ from fastpath.hashes cimport (
     blake2b, blake2b_all, canonical_url, find_hash, hex_bytes, next_name, next_url,
     prefetch_hash, sip_key, siphash128, store_sip,
 )
-from fastpath.keywords cimport Keywords, PostMatches, PostText, Scanner, make_lanes, scan
+from fastpath.keywords cimport (
+    Keywords, MatchRow, PostMatches, PostText, Scanner, make_lanes, scan,
+)
 from fastpath.near cimport (
     NearHit, NearHits, NearTable, PdqIndex, SimHashIndex, find_pdqs, find_simhashes, free_hits,
 )
@@ -35,6 +39,7 @@ from fastpath.posts cimport (
     SLOW_CAUSE_COUNT, MediumDigests, Post, PostReader, ScoreNames, Text,
 )
 from fastpath.records cimport BatchView, PackedEntry, RecordRef, SightingPacker
+from fastpath.rows cimport Row
 from fastpath.simhash cimport simhash_lane
 from fastpath.text cimport (
     LANE_FOLDED, ByteSpan, Lane, Normalised, count_code_points, normalise, trim,
@@ -45,14 +50,15 @@ from fastpath.windows cimport (
 )
 
 from fastpath.checks import check_spec, counter_names
-from fastpath.columns import Columns, Evasion
+from fastpath.columns import Columns
 from fastpath.exact import pack_digests
 from fastpath.distances import SIMHASH_ENTRY, is_simhash
 from fastpath.errors import BuildError
 from fastpath.field_maps import load_field_map
+from fastpath.readers import facts_read
 from fastpath.rfc3339 import MAX_TIME_MS
 from fastpath.simhash import simhash_of
-from fastpath.slow_path import LazyPost, Rejected, canonicalize
+from fastpath.slow_path import Rejected, canonicalize
 from fastpath.spec import (
     CLOCK_SKEW_MS,
     FINGERPRINT_TYPES,
@@ -65,7 +71,6 @@ from fastpath.spec import (
     REJECT_REASONS,
     HashHit,
     Match,
-    Row,
     Status,
 )
 from fastpath.text import fold_text, trim_text
@@ -190,14 +195,6 @@ cdef str text_of(const Text* text):
 include "near_lists.pxi"
 
 
-def columns_read(gates):
-    """Return the columns that any atom of some gates reads."""
-    read = set()
-    for gate in gates:
-        read |= {gate.atom.column} if gate.kind == "atom" else columns_read(gate.parts)
-    return read
-
-
 cdef class ScreenState:
     """Hold what a screen remembers of one input partition; made by `Screen.new_state`.
 
@@ -244,14 +241,23 @@ cdef class Screen:
     cdef SipKey key
     cdef bint by_content  # origin time is created_at
     cdef bint check_key
-    cdef bint every_digest  # whether a window or a sighting needs the text digest of every post
-    cdef bint every_simhash  # whether a list or a sighting needs the SimHash of every post
-    cdef bint every_length  # whether a gate compares the length of the text
-    cdef bint every_evasion  # whether a gate compares a count of fastpath.evasion
+    cdef bint every_account  # what is found out about every post: fastpath.readers
+    cdef bint every_target
+    cdef bint every_link
+    cdef bint every_url
+    cdef bint every_digest
+    cdef bint every_simhash
+    cdef bint every_length
+    cdef bint every_evasion
     cdef bint[5] packs  # by fingerprint type
     cdef uint32_t keyword_lists
     cdef uint32_t all_lists
+    cdef size_t window_count
     cdef size_t gate_words
+    cdef tuple keyword_names  # what rows name, by list
+    cdef tuple keyword_patterns
+    cdef tuple hash_names
+    cdef tuple hash_entries
     cdef uint64_t* counts  # by counter_names
     cdef uint8_t* outcomes
     cdef uint8_t* stack
@@ -295,20 +301,25 @@ cdef class Screen:
         self.arena = Arena()
         self.by_content = spec.time_source == "created_at"
         self.check_key = spec.check_key
-        self.every_digest = bool(spec.fingerprints) or any(
-            window.count == "repeated_texts" for window in spec.windows
-        )
-        self.every_simhash = bool(spec.fingerprints) or any(
-            held.kind == "simhash" for held in spec.hash_lists
-        )
-        read = columns_read(spec.gates)
-        self.every_length = "text_length" in read
-        self.every_evasion = not read.isdisjoint(Evasion._fields)
+        read = facts_read(spec)
+        self.every_account = read.account
+        self.every_target = read.targets
+        self.every_link = read.links
+        self.every_url = read.urls
+        self.every_digest = read.digest
+        self.every_simhash = read.simhash
+        self.every_length = read.length
+        self.every_evasion = read.evasion
         for place, kind in enumerate(FINGERPRINT_TYPES):
             self.packs[place] = kind in spec.fingerprints
         self.keyword_lists = <uint32_t>len(spec.keyword_lists)
         self.all_lists = <uint32_t>(len(spec.keyword_lists) + len(spec.hash_lists))
+        self.window_count = <size_t>len(spec.windows)
         self.gate_words = (<size_t>self.gates.gate_count + 63) // 64
+        self.keyword_names = tuple([held.name for held in spec.keyword_lists])
+        self.keyword_patterns = tuple([tuple(held.patterns) for held in spec.keyword_lists])
+        self.hash_names = tuple([held.name for held in spec.hash_lists])
+        self.hash_entries = tuple([held.entries for held in spec.hash_lists])
         self.allocate(<size_t>len(counter_names(spec)))
 
     cdef object allocate(self, size_t counters):
@@ -466,10 +477,11 @@ cdef class Screen:
             self.accept(&refs[i], &self.posts[i], &self.found[i])
             if self.found[i].status == STATUS_POST:
                 self.found[i].place = <uint32_t>texts
-                self.found[i].account = siphash128(
-                    &self.key, 0, self.posts[i].account.data, self.posts[i].account.size
-                )
-                self.found[i].tag = tag_account(&windows.table, &self.found[i].account)
+                if self.every_account:
+                    self.found[i].account = siphash128(
+                        &self.key, 0, self.posts[i].account.data, self.posts[i].account.size
+                    )
+                    self.found[i].tag = tag_account(&windows.table, &self.found[i].account)
                 if make_lanes(
                     &self.arena.bump, &self.keywords.table, self.posts[i].text.data,
                     self.posts[i].text.size, &self.texts[texts],
@@ -497,11 +509,12 @@ cdef class Screen:
             or self.near.look_up(&self.arena.bump, self.posts, self.found, count) != READ_OK
         ):
             return READ_NO_MEMORY
-        for i in range(min(count, <size_t>SLOTS_AHEAD)):
+        for i in range(min(count, <size_t>SLOTS_AHEAD) if self.every_account else 0):
             if self.found[i].status == STATUS_POST:
                 fetch_slot(&windows.table, &self.found[i].account, self.found[i].tag)
         for i in range(count):
-            fetch_ahead(&windows.table, self.found, i, count)
+            if self.every_account:
+                fetch_ahead(&windows.table, self.found, i, count)
             found = &self.found[i]
             if found.status != STATUS_POST:
                 continue
@@ -588,12 +601,12 @@ cdef class Screen:
         record.time = found.time
         record.links = found.url_count
         record.targets = 0
-        if post.reply_to.size > 0:
+        if self.every_target and post.reply_to.size > 0:
             record.target[0] = siphash128(
                 &self.key, TARGET_TAG, post.reply_to.data, post.reply_to.size
             ).first
             record.targets = 1
-        if post.repost_of.size > 0:
+        if self.every_target and post.repost_of.size > 0:
             record.target[record.targets] = siphash128(
                 &self.key, TARGET_TAG, post.repost_of.data, post.repost_of.size
             ).first

@@ -29,6 +29,8 @@ cdef int read_url(Screen screen, const uint8_t* data, size_t size, Found* found)
     cdef Sip128[2] keys
     cdef uint32_t count
     cdef int wraps = 0
+    if not screen.every_url and not may_raise_flag(data, size):
+        return READ_OK
     if canonical_url(&screen.arena.bump, data, size, &url) != 0:
         return READ_NO_MEMORY
     while True:
@@ -62,11 +64,16 @@ cdef int read_url(Screen screen, const uint8_t* data, size_t size, Found* found)
     return keep_url(screen, &url, found)
 
 
+cdef bint may_raise_flag(const uint8_t* url, size_t size) noexcept nogil:
+    """Say whether a URL may name a user or carry another one."""
+    return size > 0 and (memchr(url, 0x40, size) != NULL or memchr(url, 0x3F, size) != NULL)
+
+
 cdef int keep_url(Screen screen, const UrlView* url, Found* found) noexcept nogil:
     """Remember each URL that a post leads to once."""
     cdef Sip128 identity
     cdef uint32_t i
-    if url.size == 0:
+    if url.size == 0 or not screen.every_link:
         return READ_OK
     if found.urls == NULL:
         found.urls = <Sip128*>bump_alloc(&screen.arena.bump, POST_URLS * sizeof(Sip128))

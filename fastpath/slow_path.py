@@ -64,37 +64,6 @@ class Rejected(NamedTuple):
     error: str
 
 
-class LazyPost(Mapping[str, object]):
-    """Be the canonical form of a record value that is known to be a post.
-
-    Read on the first look, which most rules never take; costs what `canonicalize` does then.
-    """
-
-    __slots__ = ("_field_map", "_post", "_value")
-
-    def __init__(self, value: bytes, field_map: FieldMap | None) -> None:
-        self._value = value
-        self._field_map = field_map
-        self._post: dict[str, object] | None = None
-
-    def _read(self) -> dict[str, object]:
-        if self._post is None:
-            read = canonicalize(self._value, self._field_map)
-            if isinstance(read, Rejected):
-                raise AssertionError(f"the core took what is no post: {read.error}")
-            self._post = read.post
-        return self._post
-
-    def __getitem__(self, key: str) -> object:
-        return self._read()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-
 def canonicalize(value: bytes, field_map: FieldMap | None = None) -> Canonical | Rejected:
     """Read one record value by the rules of a post; total: every input gives one of the two.
 

@@ -7,7 +7,7 @@ difference between them can only be a difference in behaviour.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -194,7 +194,7 @@ class ScreenSpec:
     keyword_lists: tuple[KeywordList, ...] = ()
     hash_lists: tuple[HashList, ...] = ()
     windows: tuple[WindowSpec, ...] = ()
-    gates: tuple[Gate, ...] = ()  # one per rule; bit i of Row.gates is gates[i]
+    gates: tuple[Gate, ...] = ()  # one per rule; bit i of a row's gates is gates[i]
     fingerprints: tuple[FingerprintType, ...] = ()  # the types for which sightings are packed
     exempt_phrases: tuple[str, ...] = ()  # a text equal to one after folding makes no text sighting
     deployment_key: bytes = b"\0" * 32  # keys every identity; never a placement
@@ -225,30 +225,6 @@ class HashHit(NamedTuple):
     list: str
     entry: str
     distance: int  # bits; 0 for exact lists
-
-
-@dataclass(slots=True)
-class Row:
-    """Hand one flagged record to Python: rejected, deleted, or with a gate or flag set."""
-
-    index: int  # position in the batch view
-    offset: int
-    time: int  # origin time, ms
-    status: Status
-    reason: str | None = None  # one of REJECT_REASONS when rejected
-    error: str = ""  # where and what, for people; never text of the post
-    flags: int = 0
-    gates: int = 0
-    matches: tuple[Match, ...] = ()
-    hits: tuple[HashHit, ...] = ()
-    windows: tuple[int, ...] = ()  # in the order of ScreenSpec.windows
-    text_digest: bytes = b""  # BLAKE2b-128 of the folded text; of b"" where there is none
-    id: str = ""  # of the post
-    revision: int = 0
-    account: str = ""
-    account_created_at: int | None = None  # ms
-    # The post in canonical form; the compiled core reads it only when it is looked into.
-    post: Mapping[str, object] = field(default_factory=dict)
 
 
 class SightingBatch(NamedTuple):

@@ -33,6 +33,7 @@ from fastpath.reference.text import fold_text, normalised_text, trim_text, view_
 from fastpath.reference.urls import find_names, find_urls, wrapped_urls
 from fastpath.reference.windows import AccountWindows, Counted
 from fastpath.rfc3339 import MAX_TIME_MS
+from fastpath.rows import Row
 from fastpath.slow_path import Rejected
 from fastpath.spec import (
     CLOCK_SKEW_MS,
@@ -44,7 +45,6 @@ from fastpath.spec import (
     FingerprintType,
     HashHit,
     Match,
-    Row,
     ScreenSpec,
     Status,
 )

@@ -17,6 +17,7 @@ from fastpath import BuildError
 from fastpath.columns import Columns, Sighting
 from fastpath.records import BatchView, unpack_sightings
 from fastpath.reference import screen as twin
+from fastpath.rows import Row
 from fastpath.screen import Screen
 from fastpath.spec import (
     FINGERPRINT_TYPES,
@@ -26,7 +27,6 @@ from fastpath.spec import (
     Gate,
     HashList,
     KeywordList,
-    Row,
     ScreenSpec,
     Status,
     WindowSpec,
@@ -122,6 +122,7 @@ SPECS = {
         hash_lists=HASHES, windows=WINDOWS, gates=(GATE_TRUE,), max_window_keys=5
     ),
     "nothing": ScreenSpec(check_key=False),
+    "words": ScreenSpec(keyword_lists=KEYWORDS[:1], gates=(GATE_TRUE,)),
     "mapped": ScreenSpec(
         keyword_lists=KEYWORDS,
         windows=WINDOWS[2:],
@@ -397,3 +398,26 @@ def test_a_state_belongs_to_its_windows() -> None:
     foreign = Screen(SPECS["files"]).new_state(0)
     with pytest.raises(ValueError, match="other windows"):
         screen.step(batch([], 0), foreign)
+
+
+SHORTENED = "http://t.example/" + "?u=http://t.example/" * 5  # the fifth is not followed
+
+
+@pytest.mark.parametrize(
+    ("urls", "raised"),
+    [
+        (["https://known.example/path", "http://a.example/#@?"], []),
+        (["https://bank.example@evil.example/"], ["url_userinfo"]),
+        (["http://x.example/?u=http%3A%2F%2Fa%40b.example"], ["url_userinfo"]),
+        ([SHORTENED], ["urls_truncated"]),
+        (["http://a.example"] * 65, ["urls_truncated"]),
+    ],
+)
+@pytest.mark.parametrize("place", ["urls", "text"])
+def test_urls_raise_their_flags_though_nobody_reads_them(
+    urls: list[str], raised: list[str], place: str
+) -> None:
+    content = urls if place == "urls" else " ".join(urls)
+    value = json.dumps({"id": "1", "account": {"id": "u"}, place: content}).encode()
+    (row,) = one(SPECS["words"], [Record(b"u", value, 1)])
+    assert [name for bit, name in enumerate(FLAGS) if row.flags >> bit & 1] == raised

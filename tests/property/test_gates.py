@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpath.spec import FLAGS, HashHit, Match, Row
+from fastpath.rows import Row
+from fastpath.spec import FLAGS, HashHit, Match
 from tests.support.gates import gate_holds
 from tests.support.rows import row_of
 from worker.policy.conditions import PostVocabulary, Verdict

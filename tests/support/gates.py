@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fastpath.reference.evasion import measure
-from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate, Row
+from fastpath.rows import Row
+from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,

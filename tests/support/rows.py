@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastpath.spec import Row, Status
+from fastpath.rows import Row
+from fastpath.spec import Status
 
 
 def row_of(post: dict[str, Any], **fields: Any) -> Row:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fastpath.columns import Evasion
-from fastpath.spec import FLAGS, HashHit, Match, Row
+from fastpath.rows import Row
+from fastpath.spec import FLAGS, HashHit, Match
 from tests.support.bundles import write_bundle
 from tests.support.rows import row_of
 from worker.policy.bundle import Bundle, load_bundle

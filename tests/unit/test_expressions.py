@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from fastpath.keywords import Keywords
 from fastpath.records import BatchView
+from fastpath.rows import Row
 from fastpath.screen import Screen
-from fastpath.spec import FLAGS, Atom, Gate, Match, Row, Status
+from fastpath.spec import FLAGS, Atom, Gate, Match, Status
 from fastpath.text import fold_text
 from tests.support.bundles import write_bundle
 from worker.policy.bundle import check_bundle

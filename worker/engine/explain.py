@@ -15,7 +15,8 @@ import orjson
 
 from fastpath.columns import Columns
 from fastpath.records import BatchView, unpack_sightings
-from fastpath.spec import FLAGS, Row, Status
+from fastpath.rows import Row
+from fastpath.spec import FLAGS, Status
 from fastpath.text import (
     normalised_text,
     view_folded,

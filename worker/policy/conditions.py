@@ -16,7 +16,8 @@ from cel_expr_python import cel
 
 from fastpath.columns import Evasion
 from fastpath.evasion import measure
-from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate, Row
+from fastpath.rows import Row
+from fastpath.spec import FLAGS, NO_DISTANCE, Atom, Gate
 from worker.policy.cel_errors import ConditionError, read_errors
 from worker.policy.gates import MAX_LISTED, compile_gate
 from worker.policy.tree import Call, Const, Ident, Node, checked_tree, walk
@@ -152,9 +153,13 @@ def _atoms(gate: Gate) -> Iterator[Atom]:
 
 class _Post(NamedTuple):
     row: Row
-    post: Mapping[str, Any]  # read from the record only where a condition looks into it
     counts: Mapping[str, int]
     distances: Mapping[str, int]  # of the nearest hit per list
+
+    @property
+    def post(self) -> Mapping[str, Any]:
+        """Read the post from its record: only where a condition looks into it."""
+        return self.row.post
 
 
 class _Variable(NamedTuple):
@@ -269,7 +274,7 @@ class PostVocabulary(Vocabulary):
         for hit in row.hits:
             counts[hit.list] = counts.get(hit.list, 0) + 1
             distances[hit.list] = min(hit.distance, distances.get(hit.list, NO_DISTANCE))
-        post = _Post(row, row.post, counts, distances)
+        post = _Post(row, counts, distances)
         return Activation(self.env, _PostValues(post, self._variables), self._plan)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import re2
 
-from fastpath.spec import FLAGS, Atom, Gate, KeywordList, Lane, Match, Row
+from fastpath.rows import Row
+from fastpath.spec import FLAGS, Atom, Gate, KeywordList, Lane, Match
 from fastpath.text import fold_text, spans_folded, spans_raw, view_raw
 from worker.policy.literals import MIN_LITERAL_BYTES, required_literals
 

@@ -13,7 +13,8 @@ from typing import Any, Protocol, cast
 
 from fastpath.columns import Columns
 from fastpath.records import BatchView
-from fastpath.spec import FLAGS, Row, Status
+from fastpath.rows import Row
+from fastpath.spec import FLAGS, Status
 from worker.domain.dead_letter import Disposition, Reason
 from worker.domain.signal import (
     AccountRef,

@@ -1,0 +1,61 @@
+"""What a screen finds out about every post is what something in its specification reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastpath.columns import Evasion
+from fastpath.readers import FactsRead, facts_read
+from fastpath.spec import (
+    FINGERPRINT_TYPES,
+    Atom,
+    Gate,
+    HashList,
+    KeywordList,
+    ScreenSpec,
+    WindowSpec,
+)
+
+NOTHING = FactsRead(*[False] * len(FactsRead._fields))
+EVERY_SIGHTING = {"digest", "simhash"}  # stand in each entry, whatever the fingerprint
+
+
+def gate(column: str) -> Gate:
+    atom = Gate("atom", Atom(column, "", ">=", 1))  # type: ignore[arg-type]
+    return Gate("or", parts=(Gate("and"), Gate("and", parts=(atom,))))
+
+
+def window(count: str) -> tuple[WindowSpec, ...]:
+    return (WindowSpec("w", count, 8_000),)  # type: ignore[arg-type]
+
+
+def entries(kind: str) -> tuple[HashList, ...]:
+    return (HashList("h", kind, ()),)  # type: ignore[arg-type]
+
+
+CASES = [
+    (ScreenSpec(), set()),
+    (ScreenSpec(keyword_lists=(KeywordList("k", ("a",)),), gates=(gate("match"),)), set()),
+    (ScreenSpec(gates=(gate("url_count"), gate("flag"), gate("age_days"))), set()),
+    (ScreenSpec(gates=(gate("text_length"),)), {"length"}),
+    *[(ScreenSpec(gates=(gate(column),)), {"evasion"}) for column in Evasion._fields],
+    (ScreenSpec(windows=window("posts")), {"account"}),
+    (ScreenSpec(windows=window("links")), {"account", "links", "urls"}),
+    (ScreenSpec(windows=window("distinct_targets")), {"account", "targets"}),
+    (ScreenSpec(windows=window("repeated_texts")), {"account", "digest"}),
+    (ScreenSpec(hash_lists=entries("domain")), {"urls"}),
+    (ScreenSpec(hash_lists=entries("url")), {"urls"}),
+    (ScreenSpec(hash_lists=entries("simhash")), {"simhash"}),
+    *[(ScreenSpec(hash_lists=entries(kind)), set()) for kind in ("sha256", "md5", "pdq")],
+    *[
+        (ScreenSpec(fingerprints=(kind,)), EVERY_SIGHTING)
+        for kind in FINGERPRINT_TYPES
+        if kind != "url"
+    ],
+    (ScreenSpec(fingerprints=("url",)), EVERY_SIGHTING | {"links", "urls"}),
+]
+
+
+@pytest.mark.parametrize(("spec", "due"), CASES)
+def test_a_fact_is_read_where_something_reads_it(spec: ScreenSpec, due: set[str]) -> None:
+    assert facts_read(spec) == NOTHING._replace(**dict.fromkeys(due, True))
