@@ -50,25 +50,31 @@ TARGET_AVX2 static inline uint32_t ascii_block_avx2(const uint8_t *block, uint8_
 }
 
 /* The text is read up to its end alone; `out` and `word` are written in whole blocks, and one word
- * of zeros follows. 0 where the text is not plain. */
-#define ASCII_LANE_BODY(BLOCK)                                           \
-    uint8_t tail[ASCII_BLOCK] = {0};                                      \
-    uint32_t bits, plain = ~(uint32_t)0;                                  \
-    size_t at = 0;                                                        \
-    for (; size - at >= ASCII_BLOCK; at += ASCII_BLOCK) {                 \
-        bits = BLOCK(text + at, out + at, &plain);                        \
-        memcpy(word + at / 8, &bits, sizeof bits);                        \
-        if (plain != ~(uint32_t)0)                                        \
-            return 0;                                                     \
-    }                                                                     \
-    if (at < size) {                                                      \
-        memcpy(tail, text + at, size - at);                               \
-        bits = BLOCK(tail, out + at, &plain);                             \
-        memcpy(word + at / 8, &bits, sizeof bits);                        \
-        plain |= ~(uint32_t)0 << (size - at);                             \
-        at += ASCII_BLOCK;                                                \
-    }                                                                     \
-    memset(word + at / 8, 0, sizeof bits);                                \
+ * of zeros follows. What is left behind the last whole block is read with the bytes before it, as
+ * the last block of the text; a text shorter than that is copied. 0 where the text is not plain. */
+#define ASCII_LANE_BODY(BLOCK)                                            \
+    uint8_t tail[ASCII_BLOCK] = {0};                                       \
+    uint32_t bits, plain = ~(uint32_t)0;                                   \
+    size_t at = 0;                                                         \
+    for (; size - at >= ASCII_BLOCK; at += ASCII_BLOCK) {                  \
+        bits = BLOCK(text + at, out + at, &plain);                         \
+        memcpy(word + at / 8, &bits, sizeof bits);                         \
+        if (plain != ~(uint32_t)0)                                         \
+            return 0;                                                      \
+    }                                                                      \
+    if (at < size) {                                                       \
+        if (at) {                                                          \
+            size_t last = size - ASCII_BLOCK;                              \
+            bits = BLOCK(text + last, out + last, &plain) >> (at - last);  \
+        } else {                                                           \
+            memcpy(tail, text, size);                                      \
+            bits = BLOCK(tail, out, &plain);                               \
+            plain |= ~(uint32_t)0 << size;                                 \
+        }                                                                  \
+        memcpy(word + at / 8, &bits, sizeof bits);                         \
+        at += ASCII_BLOCK;                                                 \
+    }                                                                      \
+    memset(word + at / 8, 0, sizeof bits);                                 \
     return plain == ~(uint32_t)0
 
 static int ascii_lane_scalar(const uint8_t *text, size_t size, uint8_t *out, uint8_t *word) {

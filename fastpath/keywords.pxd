@@ -63,10 +63,11 @@ cdef struct Automaton:          # every key of one lane: finds patterns and span
 
 
 cdef struct WordGate:           # hashes of the first words of keys
-    uint64_t* buckets           # three bits are set per hash; NULL: no key has words
-    uint32_t shift              # a hash shifted right by it is a bucket
+    uint64_t* sparse            # one bit is set per hash; NULL: no key has words
+    uint64_t* buckets           # three bits are set per hash
+    uint32_t shift              # a hash shifted right by it is a bucket, of both
     uint32_t lead               # most bytes that stand before the first word of a key
-    bint pairs                  # some keys are known by their first two words
+    uint32_t least              # bytes of the shortest word that a key is known by, at most 8
 
 
 cdef struct ByteGate:           # a dense automaton over the beginnings of keys without such words

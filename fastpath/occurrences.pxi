@@ -207,7 +207,8 @@ cdef uint32_t find_candidates(
     const WordGate* gate, const View* view, uint32_t* candidates
 ) noexcept nogil:
     return gate_words(
-        LEVEL, gate.buckets, gate.shift, gate.pairs, view.data, view.word, view.size, candidates
+        LEVEL, gate.sparse, gate.buckets, gate.shift, gate.least, view.data, view.word, view.size,
+        candidates,
     )
 
 
@@ -226,7 +227,7 @@ cdef int search_lane(
     cdef Search search
     cdef View view = seen[0]
     if not whole:
-        if words.buckets == NULL:
+        if words.sparse == NULL:
             return 0
         candidates = <uint32_t*> bump_reserve(
             state.scratch, (<size_t> view.size + 2) * sizeof(uint32_t)

@@ -13,11 +13,15 @@ cdef extern from *:
 cdef extern from "word_gate.h" nogil:
     uint64_t gate_hash_word(const uint8_t* at, uint32_t length)
     uint64_t gate_hash_pair(uint64_t first, uint64_t second)
+    uint64_t gate_bit(uint64_t hashed)
     uint64_t gate_bits(uint64_t hashed)
     uint32_t gate_words(
-        int level, const uint64_t* buckets, uint32_t shift, bint pairs, const uint8_t* data,
-        const uint8_t* word, uint32_t size, uint32_t* found
+        int level, const uint64_t* sparse, const uint64_t* buckets, uint32_t shift, uint32_t least,
+        const uint8_t* data, const uint8_t* word, uint32_t size, uint32_t* found
     )
+    enum:
+        HASHED_BYTES
+        MOST_LEAST
 
 cdef enum:
     LONGEST_LEAD = 64           # bytes before the first word of a key; beyond, ByteGate has it
@@ -29,17 +33,18 @@ cdef enum:
 
 cdef uint64_t hash_span(const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
     """Hash a word of which nothing behind its end may be read."""
-    cdef uint8_t[16] padded
-    memset(padded, 0, 16)
-    memcpy(padded, data + start, min(end - start, <uint32_t> 16))
-    return gate_hash_word(padded, end - start)
+    cdef uint8_t[HASHED_BYTES] padded
+    cdef uint32_t length = min(end - start, <uint32_t> HASHED_BYTES)
+    memset(padded, 0, HASHED_BYTES)
+    memcpy(padded, data + start, length)
+    return gate_hash_word(padded, length)
 
 
 cdef struct FirstWord:          # how a key is known to the word gate
     uint64_t hashed
     uint32_t lead               # bytes before it
+    uint32_t shortest           # bytes of it, or of the shorter one of two
     bint known                  # it has a whole word near its beginning
-    bint pair
 
 
 cdef FirstWord first_word(const Key* key) noexcept nogil:
@@ -61,22 +66,23 @@ cdef FirstWord first_word(const Key* key) noexcept nogil:
         hashed = hash_span(key.data, start, at)
         if found.known:
             found.hashed = gate_hash_pair(found.hashed, hashed)
-            found.pair = True
+            found.shortest = min(found.shortest, at - start)
             return found
         if start > LONGEST_LEAD:
             return found
         found.hashed = hashed
         found.lead = start
+        found.shortest = at - start
         found.known = True
     return found
 
 
 cdef uint64_t word_gate_bytes(uint32_t keys) noexcept nogil:
-    """Return the bytes of a gate for so many keys: 8 to 16 each, a power of two."""
+    """Return the bytes of a gate for so many keys: 16 to 32 each, a power of two."""
     cdef uint64_t buckets = 16
     while buckets < keys:
         buckets *= 2
-    return buckets * sizeof(uint64_t)
+    return 2 * buckets * sizeof(uint64_t)
 
 
 cdef int build_word_gate(
@@ -85,17 +91,21 @@ cdef int build_word_gate(
     """Build the gate of the keys that are known by words, within `size` bytes."""
     cdef FirstWord found
     cdef uint32_t i
-    gate.buckets = <uint64_t*> bump_alloc(bump, size)
-    if gate.buckets == NULL:
+    cdef uint64_t buckets = size / (2 * sizeof(uint64_t))
+    gate.sparse = <uint64_t*> bump_alloc(bump, size)
+    if gate.sparse == NULL:
         return NO_MEMORY
-    memset(gate.buckets, 0, size)
-    gate.shift = 64 - <uint32_t> __builtin_ctzll(size / sizeof(uint64_t))
+    memset(gate.sparse, 0, size)
+    gate.buckets = gate.sparse + buckets
+    gate.shift = 64 - <uint32_t> __builtin_ctzll(buckets)
+    gate.least = MOST_LEAST
     for i in range(count):
         found = first_word(&keys[i])
         if found.known:
+            gate.sparse[found.hashed >> gate.shift] |= gate_bit(found.hashed)
             gate.buckets[found.hashed >> gate.shift] |= gate_bits(found.hashed)
             gate.lead = max(gate.lead, found.lead)
-            gate.pairs = gate.pairs or found.pair
+            gate.least = min(gate.least, found.shortest)
     return BUILT
 
 

@@ -1,26 +1,30 @@
 /* Look up the words of a lane by hash: where may a key begin?
  *
- * Two passes over a stretch of text. The first finds the words in the word bits; the second hashes
- * and looks up, and since no word waits for another and nothing is branched on, the memory
- * accesses of many words overlap.
+ * Words shorter than any that a key is known by are never met: runs of word bits lose them by
+ * shifts, a block at a time. The others cost one bit each, and one for the word with the one before
+ * it, from a table so sparse that hardly any is set; what finds one is looked up again in a second
+ * table. No word waits for another, so the memory accesses of many overlap.
  */
 #ifndef FASTPATH_WORD_GATE_H
 #define FASTPATH_WORD_GATE_H
 
-#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "isa.h"
 
 enum {
-    HASHED_BYTES = 16,   /* of a word; all of them readable wherever a word begins */
-    STRETCH_WORDS = 128, /* found before they are looked up; their spans stay in the L1 cache */
+    HASHED_BYTES = 16, /* of a word; all of them readable wherever a word begins */
+    GATE_BLOCK = 48,   /* bytes whose words are met; 16 more are read, so that these are whole */
+    BLOCK_WORDS = GATE_BLOCK / 2,
+    MOST_LEAST = 8,    /* no longer words are told from shorter ones: three shifts */
 };
 
+/* Where a key may begin, as long as one bit says so. */
 typedef struct {
-    uint32_t start, end;
-} WordSpan;
+    uint64_t hashed, pair;
+    uint32_t start, last_start;
+} MetWord;
 
 static inline uint64_t gate_load8(const uint8_t *at) {
     uint64_t value;
@@ -28,110 +32,95 @@ static inline uint64_t gate_load8(const uint8_t *at) {
     return value;
 }
 
-/* The first bytes of eight; none where `count` is 0, all from 8 on. */
-static inline uint64_t gate_first_scalar(uint64_t bytes, uint32_t count) {
-    return count >= 8 ? bytes : bytes & (((uint64_t)1 << 8 * count) - 1);
-}
+/* The first bytes of sixteen by how many are kept; loads cost less than telling lengths apart. */
+#define KEPT(n) ((n) >= 8 ? ~(uint64_t)0 : ((uint64_t)1 << 8 * ((n) & 7)) - 1)
+#define KEPT_OF(n) {KEPT(n), (n) > 8 ? KEPT((n)-8) : 0}
+static const uint64_t gate_kept[HASHED_BYTES + 1][2] = {
+    KEPT_OF(0),  KEPT_OF(1),  KEPT_OF(2),  KEPT_OF(3),  KEPT_OF(4),  KEPT_OF(5),
+    KEPT_OF(6),  KEPT_OF(7),  KEPT_OF(8),  KEPT_OF(9),  KEPT_OF(10), KEPT_OF(11),
+    KEPT_OF(12), KEPT_OF(13), KEPT_OF(14), KEPT_OF(15), KEPT_OF(16),
+};
 
-__attribute__((target("bmi2"))) static inline uint64_t gate_first_bmi2(uint64_t bytes,
-                                                                       uint32_t count) {
-    return _bzhi_u64(bytes, 8 * count); /* takes all 64 bits from 64 to 255 on */
-}
-
-/* Multiply and fold, with odd constants. */
-#define GATE_HASH(FIRST, at, length)                                                             \
-    gate_fold(FIRST(gate_load8(at), length),                                                      \
-              FIRST(gate_load8((at) + 8), (length) > 8 ? (length) - 8 : 0))
-
-static inline uint64_t gate_fold(uint64_t low, uint64_t high) {
-    uint64_t hashed = (low + high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
-    return hashed ^ hashed >> 32;
-}
-
-static inline uint32_t gate_hashed_bytes(uint32_t length) {
-    return length < HASHED_BYTES ? length : HASHED_BYTES;
-}
-
-/* Hash the first 16 bytes of a word. */
+/* Hash the first `length` bytes of sixteen, at most all: the upper bits are well mixed. */
 static inline uint64_t gate_hash_word(const uint8_t *at, uint32_t length) {
-    return GATE_HASH(gate_first_scalar, at, gate_hashed_bytes(length));
+    uint64_t low = gate_load8(at) & gate_kept[length][0];
+    uint64_t high = gate_load8(at + 8) & gate_kept[length][1];
+    return (low + high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
 }
 
 static inline uint64_t gate_hash_pair(uint64_t first, uint64_t second) {
-    return (first << 23 | first >> 41) ^ second;
+    return first * 3 + second;
 }
 
-/* The three bits of a hash in its bucket. */
+/* The bit of a hash in its bucket of the first table, and its three in that of the second. */
+static inline uint64_t gate_bit(uint64_t hashed) {
+    return (uint64_t)1 << (hashed >> 32 & 63);
+}
+
 static inline uint64_t gate_bits(uint64_t hashed) {
-    return (uint64_t)1 << (hashed & 63) | (uint64_t)1 << (hashed >> 6 & 63)
-         | (uint64_t)1 << (hashed >> 12 & 63);
+    hashed = (hashed ^ hashed >> 32) * 0x9E3779B97F4A7C15u;
+    return (uint64_t)1 << (hashed >> 58) | (uint64_t)1 << (hashed >> 52 & 63)
+         | (uint64_t)1 << (hashed >> 46 & 63);
 }
 
-static inline uint32_t gate_passes(const uint64_t *buckets, uint32_t shift, uint64_t hashed) {
-    return !(gate_bits(hashed) & ~buckets[hashed >> shift]);
-}
+#define GATE_ARGUMENTS                                                                           \
+    const uint64_t *sparse, const uint64_t *buckets, uint32_t shift, uint32_t least,              \
+        const uint8_t *data, const uint8_t *word, uint32_t size, uint32_t *found
 
 /* Writes the starts of the words where a key may begin, in order, and returns their number.
  * `found` has room for two more than there are bytes. Text and word bits lie in an arena, so that
- * up to 16 bytes behind them may be read. A start is written in any case and kept by advancing,
- * which is cheaper than a branch. */
-#define FIND_WORDS_BODY(FIRST)                                                                   \
-    WordSpan spans[STRETCH_WORDS + 32]; /* a block of 64 bytes ends at most 32 words */            \
-    uint64_t last = 0, carry = 0;                                                                  \
-    uint32_t count = 0, start = 0, last_start = 0, block = 0;                                      \
-    while (block <= size) {                                                                        \
-        uint32_t words = 0;                                                                        \
-        for (; block <= size && words < STRETCH_WORDS; block += 64) {                              \
-            uint64_t bits = gate_load8(word + (block >> 3));                                       \
-            if (size - block < 64)                                                                 \
-                bits &= ((uint64_t)1 << (size - block)) - 1;                                       \
-            uint64_t edges = bits ^ (bits << 1 | carry);                                           \
-            if (carry && edges) { /* a word that goes on from the block before ends first */       \
-                spans[words++] = (WordSpan){start, block + (uint32_t)__builtin_ctzll(edges)};       \
-                edges &= edges - 1;                                                                \
-            }                                                                                      \
-            carry = bits >> 63;                                                                    \
-            while (edges) {                                                                        \
-                start = block + (uint32_t)__builtin_ctzll(edges);                                  \
-                edges &= edges - 1;                                                                \
-                if (!edges)                                                                        \
-                    break;                                                                         \
-                spans[words++] = (WordSpan){start, block + (uint32_t)__builtin_ctzll(edges)};       \
-                edges &= edges - 1;                                                                \
-            }                                                                                      \
-        }                                                                                          \
-        for (uint32_t i = 0; i < words; i++) {                                                     \
-            const uint8_t *at = data + spans[i].start;                                             \
-            uint32_t length = gate_hashed_bytes(spans[i].end - spans[i].start);                    \
-            uint64_t hashed = GATE_HASH(FIRST, at, length);                                        \
-            if (pairs) {                                                                           \
-                found[count] = last_start;                                                         \
-                count += gate_passes(buckets, shift, gate_hash_pair(last, hashed));                \
-                last = hashed;                                                                     \
-                last_start = spans[i].start;                                                       \
-            }                                                                                      \
-            found[count] = spans[i].start;                                                         \
-            count += gate_passes(buckets, shift, hashed);                                          \
-        }                                                                                          \
-    }                                                                                              \
-    return count
-
-#define FIND_WORDS_ARGUMENTS                                                                     \
-    const uint64_t *buckets, uint32_t shift, int pairs, const uint8_t *data, const uint8_t *word, \
-        uint32_t size, uint32_t *found
-
-static uint32_t gate_words_scalar(FIND_WORDS_ARGUMENTS) {
-    FIND_WORDS_BODY(gate_first_scalar);
+ * up to 16 bytes behind them may be read. What may not be kept is written all the same and kept by
+ * advancing, which is cheaper than a branch. */
+static inline __attribute__((always_inline)) uint32_t gate_words_at(GATE_ARGUMENTS) {
+    MetWord met[BLOCK_WORDS];
+    uint64_t last = 0, before = 0;
+    uint32_t count = 0, last_start = 0;
+    uint32_t once = least > 1, twice = least > 3 ? 2 : least > 2, rest = least - 1 - once - twice;
+    for (uint32_t block = 0; block < size; block += GATE_BLOCK) {
+        uint64_t bits = gate_load8(word + (block >> 3));
+        bits &= size - block < 64 ? ((uint64_t)1 << (size - block)) - 1 : ~(uint64_t)0;
+        uint64_t ends = ~bits, long_enough = bits;
+        long_enough &= long_enough >> once;
+        long_enough &= long_enough >> twice;
+        long_enough &= long_enough >> rest;
+        uint64_t starts = long_enough & ~(bits << 1 | before) & (((uint64_t)1 << GATE_BLOCK) - 1);
+        before = bits >> (GATE_BLOCK - 1) & 1;
+        uint32_t met_count = 0;
+        for (; starts; starts &= starts - 1) {
+            uint32_t at = (uint32_t)__builtin_ctzll(starts);
+            uint32_t length =
+                (uint32_t)__builtin_ctzll(ends >> at | (uint64_t)1 << HASHED_BYTES);
+            uint64_t hashed = gate_hash_word(data + block + at, length);
+            uint64_t pair = gate_hash_pair(last, hashed);
+            met[met_count] = (MetWord){hashed, pair, block + at, last_start};
+            met_count += (sparse[hashed >> shift] >> (hashed >> 32 & 63)
+                          | sparse[pair >> shift] >> (pair >> 32 & 63)) & 1;
+            last = hashed;
+            last_start = block + at;
+        }
+        for (uint32_t i = 0; i < met_count; i++) {
+            found[count] = met[i].last_start;
+            count += !(gate_bits(met[i].pair) & ~buckets[met[i].pair >> shift]);
+            found[count] = met[i].start;
+            count += !(gate_bits(met[i].hashed) & ~buckets[met[i].hashed >> shift]);
+        }
+    }
+    return count;
 }
 
-TARGET_AVX2 static uint32_t gate_words_avx2(FIND_WORDS_ARGUMENTS) {
-    FIND_WORDS_BODY(gate_first_bmi2);
+static uint32_t gate_words_scalar(GATE_ARGUMENTS) {
+    return gate_words_at(sparse, buckets, shift, least, data, word, size, found);
 }
 
-static inline uint32_t gate_words(int level, FIND_WORDS_ARGUMENTS) {
+/* With the bit instructions that came with AVX2. */
+TARGET_AVX2 static uint32_t gate_words_avx2(GATE_ARGUMENTS) {
+    return gate_words_at(sparse, buckets, shift, least, data, word, size, found);
+}
+
+static inline uint32_t gate_words(int level, GATE_ARGUMENTS) {
     if (level == ISA_SCALAR)
-        return gate_words_scalar(buckets, shift, pairs, data, word, size, found);
-    return gate_words_avx2(buckets, shift, pairs, data, word, size, found);
+        return gate_words_scalar(sparse, buckets, shift, least, data, word, size, found);
+    return gate_words_avx2(sparse, buckets, shift, least, data, word, size, found);
 }
 
 #endif
