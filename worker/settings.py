@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from worker.domain.errors import ConfigError
+from worker.domain.errors import EXHAUSTED, ConfigError
 from worker.domain.identity import KEY_BYTES
 from worker.domain.times import parse_duration, parse_time
 
@@ -412,8 +412,11 @@ def read_secret(path: Path, setting: str) -> bytes:
 
     Raises:
         ConfigError: the file cannot be read; the message names setting and file, never content.
+        OSError: the process has no file descriptor or no memory left.
     """
     try:
         return path.read_bytes()
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
         raise ConfigError(f"{setting} {path}: {error.strerror}") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import resource
 import signal
 import threading
 import time
@@ -17,7 +19,7 @@ from tests.faults.takeover import Return, returned
 from tests.support.deployment import Deployment, WorkerProcess, tail, within
 from worker.settings import STAGE_NAMES
 
-Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin", "serve"]
+Kind: TypeAlias = Literal["kill", "away", "random", "stop", "twin", "serve", "starve"]
 
 # How often each point is reached before a fault there: the first ones come once per start.
 POINTS: tuple[tuple[str, int], ...] = (
@@ -34,6 +36,8 @@ UNREACHED_S = 4.0
 AWAY_S = 25.0  # longer than a session and an abort: another slot must have taken over
 LASTS_S = 3_600.0  # longer than any run
 STOPS_S = (1.0, 12.0)  # below and above the session timeout, whichever the scenario has
+LONG_STOPS_S = (20.0, 70.0)  # above a transaction's timeout, and above what a phase may last
+STARVED_S = 8.0  # a process that needs nothing more works on, and is killed then
 ENDED = frozenset({-signal.SIGKILL, 70, 71})  # what heals by a restart; anything else is wrong
 ZOMBIE_S = 15.0  # a fenced process ends with its next write; without work it may never write
 
@@ -66,6 +70,24 @@ def pauses(seed: str) -> Iterator[Fault]:
         for kind in kinds:
             point, most = chosen.choice(POINTS)
             yield _fault(kind, point, most, chosen)
+
+
+def halts(seed: str) -> Iterator[Fault]:
+    """Yield stops for ever, longer than a transaction may last; every point comes up."""
+    chosen = random.Random(seed)
+    lasts = cycle(LONG_STOPS_S)
+    while True:
+        points = list(POINTS)
+        chosen.shuffle(points)
+        for point, most in points:
+            yield _fault("stop", point, most, chosen, next(lasts))
+
+
+def starves(seed: str) -> Iterator[Fault]:
+    """Yield processes that get no more memory, and such that may open nothing more, in turn."""
+    chosen = random.Random(seed)
+    for what in cycle(("memory", "files")):
+        yield _fault("starve", what, 1, chosen, chosen.choice((0.3, 0.8, 1.5, 4.0)))
 
 
 def stands(_seed: str) -> Iterator[Fault]:
@@ -126,6 +148,7 @@ class Tally:
     kills: Counter[str] = field(default_factory=Counter)  # by failpoint; "anywhere" at random
     stops: Counter[str] = field(default_factory=Counter)
     idle: Counter[str] = field(default_factory=Counter)  # zombies that had nothing to write
+    starved: Counter[str] = field(default_factory=Counter)  # ended for lack of it, by themselves
     exits: Counter[int] = field(default_factory=Counter)
     stages: Counter[str] = field(default_factory=Counter)  # whose thread was at the failpoint
     starts: int = 0
@@ -184,6 +207,8 @@ class Slot(threading.Thread):
                 self._stay_away()
         elif fault.kind == "serve":
             self._serve(fault)
+        elif fault.kind == "starve":
+            self._starve(fault)
         else:
             self._halt(fault)
 
@@ -313,6 +338,17 @@ class Slot(threading.Thread):
         self._sleep_or_end(worker, 5.0)
         self._kill(worker, "anywhere")
 
+    def _starve(self, fault: Fault) -> None:
+        """Leave a process what it has, from some moment on; it ends, or needs nothing more."""
+        worker = self._start(fault, None)
+        self._sleep_or_end(worker, fault.seconds)
+        if worker.process.poll() is None:
+            _limit(worker.process.pid, fault.point)
+            self._sleep_or_end(worker, STARVED_S)
+        with self._tally.lock:
+            self._tally.starved[fault.point] += worker.process.poll() is not None
+        self._kill(worker, "anywhere")
+
     def _await_end_of_zombie(self, worker: WorkerProcess, point: str) -> None:
         """A fenced process ends by itself as soon as it has something to write."""
         if not within(lambda: worker.process.poll() is not None, ZOMBIE_S):
@@ -328,3 +364,14 @@ def _is_stopped(worker: WorkerProcess) -> bool:
     except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or read
         return False
     return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def _limit(pid: int, what: str) -> None:
+    """Let a process have no more memory, or no more open files, than it has now (prlimit(2))."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        if what == "memory":
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+            kind, most = resource.RLIMIT_AS, pages * resource.getpagesize()
+        else:
+            kind, most = resource.RLIMIT_NOFILE, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        resource.prlimit(pid, kind, (most, resource.prlimit(pid, kind)[1]))

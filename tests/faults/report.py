@@ -73,6 +73,7 @@ class Report:
             "brokers": dict(sorted(self.brokers.items())),
             "compacted": self.compacted,
             "renewed": tally.renewed,
+            "starved": dict(sorted(tally.starved.items())),
             "seconds": {
                 "run": round(self.seconds),
                 "drain": round(self.drain_s, 1),
@@ -104,6 +105,7 @@ class Report:
             times = [seconds for kind, seconds in tally.restores if kind == mode]
             lines.append(f"restore, {mode}: {_times(times)}")
         lines.append(f"bundles swapped in place {tally.renewed}, state compacted {self.compacted}")
+        lines.append(f"ended for lack of memory or files: {shown(tally.starved)}")
         lines.append(f"drained {self.drain_s:.1f} s after the last fault")
         lines += [f"NOT TRIED {each}" for each in self.untried]
         return "\n".join([*lines, *(f"VIOLATION {each}" for each in self.violations)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,20 @@ from typing import Any, TypeAlias
 
 from tests.faults.between import move_state, reset_offsets
 from tests.faults.brokers import Brokers, One, Parted, Proxied, Silent, Three
-from tests.faults.faults import Fault, kills, leaves, pauses, stands, stays, steps, storms
+from tests.faults.faults import (
+    Fault,
+    halts,
+    kills,
+    leaves,
+    pauses,
+    stands,
+    starves,
+    stays,
+    steps,
+    storms,
+)
 from tests.faults.reader import Watch
+from tests.faults.volumes import Full
 from tests.support.deployment import Deployment
 
 Plan: TypeAlias = Callable[[str], Iterator[Fault]]
@@ -126,6 +139,16 @@ SCENARIOS: Mapping[str, Scenario] = {
         plans={"a": stands, "b": leaves},
         stands=True,
     ),
+    "halts": Scenario(
+        "stops of 20 and 70 seconds at every failpoint: longer than a transaction may last",
+        plans={"a": kills, "b": halts, "c": halts, "d": halts},
+    ),
+    "starved": Scenario(
+        "processes that get no more memory, or may open no more files",
+        plans={"a": kills, "b": starves, "c": starves},
+        # Libraries that take an allocation for granted, orjson for one, end with the process.
+        heals=frozenset({LOST, -signal.SIGSEGV, -signal.SIGABRT}),
+    ),
     "compaction": Scenario(
         "state topics are compacted within seconds, while they are restored from",
         state_topics=COMPACTED,
@@ -145,6 +168,12 @@ SCENARIOS: Mapping[str, Scenario] = {
     "parted": Scenario(
         "three brokers; one slot is cut off from some of them, and from others not",
         brokers=Parted,
+        heals=frozenset({LOST}),
+    ),
+    "full": Scenario(
+        "three brokers whose volumes fill up, one or two at a time; needs root, to mount them",
+        brokers=Full,
+        plans={"a": kills, "b": kills},
         heals=frozenset({LOST}),
     ),
     "brokers": Scenario(

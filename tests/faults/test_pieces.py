@@ -19,7 +19,18 @@ import pytest
 from deploy.local.broker import free_ports
 from fastpath.records import BatchView
 from tests.faults import record
-from tests.faults.faults import POINTS, kills, leaves, pauses, stands, steps, storms
+from tests.faults.faults import (
+    LONG_STOPS_S,
+    POINTS,
+    halts,
+    kills,
+    leaves,
+    pauses,
+    stands,
+    starves,
+    steps,
+    storms,
+)
 from tests.faults.feed import AHEAD, LEAST, MOST, Feed
 from tests.faults.proxy import TROUBLES, Proxy
 from tests.faults.scenarios import SCENARIOS, renew
@@ -47,6 +58,10 @@ def test_the_plans_hold_what_they_are_named_for() -> None:
     assert {fault.kind for fault in itertools.islice(steps("1 a"), 5)} == {"serve"}
     assert {fault.kind for fault in itertools.islice(stands("1 a"), 2)} == {"serve"}
     assert {fault.kind for fault in itertools.islice(leaves("1 b"), 20)} == {"away", "kill"}
+    halted = list(itertools.islice(halts("1 b"), len(POINTS)))
+    assert {fault.point for fault in halted} == {point for point, _ in POINTS}
+    assert {fault.seconds for fault in halted} == {*LONG_STOPS_S}
+    assert {fault.point for fault in itertools.islice(starves("1 b"), 2)} == {"memory", "files"}
 
 
 def test_another_bundle_has_another_digest_and_the_same_rules(tmp_path: Path) -> None:

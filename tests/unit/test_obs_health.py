@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from worker.domain.errors import ConfigError
 from worker.obs.collector import Exposition, WorkerCollector
 from worker.obs.health import COMMIT_WITHIN_S, LIVE_WITHIN_S, Health, HealthServer
 from worker.obs.instruments import Instruments
@@ -156,5 +157,5 @@ def test_other_methods_are_refused_and_head_has_no_body(server: HealthServer) ->
 
 def test_a_taken_port_is_an_error_at_once(server: HealthServer, health: Health) -> None:
     exposition = Exposition(WorkerCollector([Instruments("screen")]))
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(ConfigError, match=f"health.port {server.port} of .* in use; set another"):
         HealthServer("127.0.0.1", server.port, [health], exposition)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+# No memory, no file descriptor: nobody need mend a file or a setting for that, a restart may do.
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
 
 class WeirError(Exception):
     """Root of every error that Weir raises on purpose."""

@@ -5,12 +5,14 @@ The loop reports to `Health` (no lock, no I/O); a small HTTP server on its own p
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+from worker.domain.errors import ConfigError
 from worker.obs.collector import Exposition
 from worker.obs.instruments import Instruments
 
@@ -22,6 +24,7 @@ LIVE_WITHIN_S = 30.0
 COMMIT_WITHIN_S = 60.0
 # A client that opens a connection and says nothing is dropped; kubelet and Prometheus take ms.
 REQUEST_TIMEOUT_S = 5.0
+_REFUSED = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL})
 
 
 class Answer(NamedTuple):
@@ -120,9 +123,20 @@ class HealthServer:
     def __init__(
         self, host: str, port: int, stages: Sequence[Health], exposition: Exposition
     ) -> None:
+        """Listen on the port: a worker that nobody can probe must not start.
+
+        Raises:
+            ConfigError: the port is taken or forbidden, or the host is none of this machine.
+        """
         handler = _handler(tuple(stages), exposition)
-        # Raises OSError when the port is taken: a worker nobody can probe must not start.
-        self._server = _Server((host, port), handler)
+        try:
+            self._server = _Server((host, port), handler)
+        except OSError as error:
+            if error.errno not in _REFUSED:
+                raise
+            raise ConfigError(
+                f"health.port {port} of {host}: {error.strerror}; set another port or host"
+            ) from None
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="weir-health", daemon=True
         )

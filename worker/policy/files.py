@@ -8,6 +8,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from worker.domain.errors import EXHAUSTED
+
 ROOT_FILE = "bundle.yaml"
 MAPPED_BYTES = 16 << 20  # a smaller file is read at once
 MAX_READ_BYTES = 1 << 62  # never mapped
@@ -82,6 +84,8 @@ class BundleFiles:
         except RuntimeError:  # what Path.resolve() of Python 3.11 and 3.12 raises for a loop
             raise FileRefused(f"`{key}` is a link to itself", "replace it by a file") from None
         except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise
             raise FileRefused(f"`{key}` cannot be read: {error.strerror}", "") from None
 
     def _similar(self, key: str) -> str:

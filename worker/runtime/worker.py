@@ -81,12 +81,12 @@ class Worker:
         if isinstance(failed, BrokerUnavailable):
             raise failed
         if failed is not None and not isinstance(failed, _FOR_A_PERSON):
-            return self._fail(failed)
+            return self.fail(failed)
         self._drain()
         if failed is not None:
             return self._stop_for_a_person(failed)
         late = next((run.error for run in self.runs if run.error is not None), None)
-        return 0 if late is None else self._fail(late)
+        return 0 if late is None else self.fail(late)
 
     def _begin(self) -> None:
         names = [run.name for run in self.runs]
@@ -167,7 +167,8 @@ class Worker:
             self.stop.wait()  # restarting the process is the acknowledgement
         return code
 
-    def _fail(self, error: BaseException) -> int:
+    def fail(self, error: BaseException) -> int:
+        """Say why the process ends, and return its exit code."""
         code = _code(error)
         for run in self.runs:
             run.log.error("failed", code=code, message=message_of(error))
@@ -219,12 +220,27 @@ def run(
 
     Raises:
         BrokerUnavailable: no broker answered at start-up.
+        ConfigError: health.port cannot be listened on.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold posts
     if configure_logs:
         logs.configure(getattr(logging, settings.log.level.upper()))
     runs = [new_run(settings, name) for name in stages]
     worker = Worker(settings, runs, start, accept_gap, exit_on_stop, failpoint)
+    try:
+        code = _serve(worker)
+    except WeirError:
+        raise
+    except Exception as error:  # noqa: BLE001  # no memory, no files: a restart may have more
+        return worker.fail(error)
+    for each in runs:
+        each.log.info("worker_stopped", code=code)
+    return code
+
+
+def _serve(worker: Worker) -> int:
+    """Let a worker work, with its health, metrics and watchdog; return the exit code."""
+    settings, runs = worker.settings, worker.runs
 
     def wish() -> None:
         worker.stop.set()
@@ -243,10 +259,7 @@ def run(
         for each in runs:
             each.log.info("worker_started", version=VERSION, port=server.port)
         try:
-            code = worker.work()
+            return worker.work()
         finally:
             watchdog.stop()
             server.close()
-    for each in runs:
-        each.log.info("worker_stopped", code=code)
-    return code
