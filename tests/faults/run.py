@@ -68,8 +68,10 @@ def run(
         brokers.stop()
     if chosen.must_end and chosen.must_end.isdisjoint(report.tally.exits):
         report.untried.append(f"no worker ended with {sorted(chosen.must_end)}")
-    if scenario == "starved" and not report.tally.starved.total():
+    if chosen.starves and not report.tally.starved.total():
         report.untried.append("nothing ended for lack of memory or files")
+    if chosen.must_see and not report.brokers[chosen.must_see]:
+        report.untried.append(f"no broker {chosen.must_see}")
     if chosen.renews and not report.tally.renewed:
         report.untried.append("no bundle was swapped")
     if chosen.state_topics and not report.compacted:

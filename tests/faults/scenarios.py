@@ -24,7 +24,7 @@ from tests.faults.faults import (
     storms,
 )
 from tests.faults.reader import Watch
-from tests.faults.volumes import Full
+from tests.faults.volumes import NO_ROOM, Full
 from tests.support.deployment import Deployment
 
 Plan: TypeAlias = Callable[[str], Iterator[Fault]]
@@ -82,6 +82,8 @@ class Scenario:
     kafka: Mapping[str, Any] = field(default_factory=lambda: dict(PRODUCTION))  # of every worker
     state_topics: Mapping[str, str] = field(default_factory=dict)  # their settings
     renews: bool = False  # each process has its bundle swapped while it decides
+    starves: bool = False  # some process ends for lack of memory or files
+    must_see: str = ""  # a fault of the brokers
     between: Callable[[Deployment, Watch], None] | None = None  # half way, while all is stopped
     must_end: frozenset[int] = frozenset()  # the run goes on until one of these exit codes came up
     heals: frozenset[int] = frozenset()  # exit codes that are right beside those of every run
@@ -146,6 +148,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "starved": Scenario(
         "processes that get no more memory, or may open no more files",
         plans={"a": kills, "b": starves, "c": starves},
+        starves=True,
         # Libraries that take an allocation for granted, orjson for one, end with the process.
         heals=frozenset({LOST, -signal.SIGSEGV, -signal.SIGABRT}),
     ),
@@ -173,6 +176,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "full": Scenario(
         "three brokers whose volumes fill up, one or two at a time; needs root, to mount them",
         brokers=Full,
+        must_see=NO_ROOM,
         plans={"a": kills, "b": kills},
         heals=frozenset({LOST}),
     ),

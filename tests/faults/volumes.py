@@ -16,6 +16,7 @@ from tests.faults.brokers import Three
 VOLUME_MIB = 256  # some times what a run of tens of thousands of posts writes
 FILLER = "filler"
 SPARE_BYTES = (0, 20_000)  # none, or so little that a batch of records is cut off
+NO_ROOM = "ended for lack of room"
 FULL_S = 15.0  # a broker that must write ends at once; one that need not goes on
 
 
@@ -53,7 +54,7 @@ class Full(Three):
         for node in nodes:
             process = self._processes[node]
             ended = process.poll() is not None
-            self.faults["ended for lack of room" if ended else "went on without room"] += 1
+            self.faults[NO_ROOM if ended else "went on without room"] += 1
             process.send_signal(signal.SIGKILL)
             process.wait()
             (self._folder / f"data-{node}" / FILLER).unlink()
