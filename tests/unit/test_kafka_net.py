@@ -25,12 +25,15 @@ from worker.transport.kafka import fast_path
 from worker.transport.kafka.net import (
     KEPT_BUFFER_BYTES,
     SMALL_BUFFER_BYTES,
+    WAKE_BYTES,
     FastNetClient,
     Frame,
     FrameReceiver,
 )
 
-LARGEST = 3 * SMALL_BUFFER_BYTES  # of the frames here: above a TLS record and the small buffer
+LARGEST = (
+    9 * SMALL_BUFFER_BYTES
+)  # of the frames here: above a TLS record, the small buffer and WAKE_BYTES
 
 
 class _Parser(KafkaProtocol):  # type: ignore[misc]  # the client is untyped
@@ -86,15 +89,30 @@ def test_frames_are_those_of_the_client_wherever_the_stream_is_cut(
     payloads = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
     stream = b"".join(map(framed, payloads))
     pieces = list(cut(stream, cuts))
-    waiting = deque(pieces)
-    transport = SimpleNamespace(_sock=_Feed(waiting))
+    feed = _Feed(deque(pieces))
+    transport = SimpleNamespace(_sock=feed)
     receiver = receiver_of(transport)
     parser = transport._protocol.parser
     stock = _Parser()
+    came = 0
     for piece in pieces:
         assert transport._sock_recv() == (b"", None)
         assert parser.receive_bytes(b"") == KafkaProtocol.receive_bytes(stock, piece)
+        came += len(piece)
+        assert feed.wakes_at == min(missing_of(payloads, came), WAKE_BYTES)
     assert receiver.take(b"") == []
+
+
+def missing_of(payloads: list[bytes], came: int) -> int:
+    """Return the bytes that must still come of a frame, or of its length where that is not known.
+
+    A reader that waited for one more might wait for ever.
+    """
+    for payload in payloads:
+        if came < 4 + len(payload):
+            return 4 - came if came < 4 else 4 + len(payload) - came
+        came -= 4 + len(payload)
+    return 4
 
 
 class _Feed:
@@ -103,6 +121,11 @@ class _Feed:
     def __init__(self, pieces: deque[bytes]) -> None:
         self._pieces = pieces
         self._left: bytes | None = None
+        self.wakes_at = 1
+
+    def setsockopt(self, _level: int, option: int, value: int) -> None:
+        assert option == socket.SO_RCVLOWAT
+        self.wakes_at = value
 
     def recv_into(self, room: memoryview) -> int:
         if self._left is None:
