@@ -145,6 +145,7 @@ cdef size_t read_object(
                 return give_up(r, READ_REPEATED_KEY)
             met |= <uint64_t>1 << member.place
             if pos == quote[0]:
+                value.node = below.own
                 keep_string(r, quote, value)
                 pos = <size_t>quote[1] + 1
                 quote += 2

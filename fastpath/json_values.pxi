@@ -202,15 +202,22 @@ cdef bint show_nuls(Reader* r, Text* text) noexcept nogil:
 
 # --- Numbers -------------------------------------------------------------------------------------
 
+cdef inline uint64_t no_digits(uint64_t bytes) noexcept nogil:
+    """Return 0 for eight digits; else the lowest bit that is set is of the first other byte.
+
+    Neither half of a digit's byte changes when 6 is added; a carry comes from a byte that is none.
+    """
+    cdef uint64_t others = bytes ^ 0x3030303030303030u
+    others |= (bytes + 0x0606060606060606u) ^ 0x3030303030303030u
+    return others & 0xF0F0F0F0F0F0F0F0u
+
+
 cdef inline size_t digits_end(const Reader* r, size_t pos) noexcept nogil:
-    """Step over digits, eight at a time: neither half of a digit's byte changes when 6 is added."""
-    cdef uint64_t bytes, others
+    """Step over digits, eight at a time."""
+    cdef uint64_t others
     while r.size - pos >= 8:
-        bytes = load8(r.data + pos)
-        others = bytes ^ 0x3030303030303030u
-        others |= (bytes + 0x0606060606060606u) ^ 0x3030303030303030u
-        others &= 0xF0F0F0F0F0F0F0F0u
-        if others != 0:  # the lowest is right: a carry comes from a byte that is no digit
+        others = no_digits(load8(r.data + pos))
+        if others != 0:
             return pos + (<size_t>__builtin_ctzll(others) >> 3)
         pos += 8
     while pos < r.size and <uint8_t>(r.data[pos] - 0x30) < 10:

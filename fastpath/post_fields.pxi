@@ -242,6 +242,13 @@ cdef bint set_list(Reader* r, const Target* target, const Value* root, Post* out
     return True
 
 
+cdef inline bint is_absent(const Target* target, const Value* root) noexcept nogil:
+    """Say whether the member is missing without which no source of a target finds anything."""
+    return target.place >= 0 and (
+        root.below == NULL or root.below[target.place].kind == VALUE_NULL
+    )
+
+
 cdef bint read_fields(
     Reader* r, const ScoreNames* names, const Value* root, Post* out
 ) noexcept nogil:
@@ -251,9 +258,7 @@ cdef bint read_fields(
     cdef uint32_t i, t
     for t in range(program.asked):
         target = &program.targets[t]
-        if target.place >= 0 and (
-            root.below == NULL or root.below[target.place].kind == VALUE_NULL
-        ):
+        if is_absent(target, root):
             continue
         if TO_URLS <= target.code <= TO_PDQ_QUALITY:
             if target.code <= TO_MEDIA and not set_list(r, target, root, out):
@@ -268,6 +273,10 @@ cdef bint read_fields(
             return False
         if sink.done and not set_target(r, names, target, &sink.found, out):
             return False
+    return is_complete(r, out)
+
+
+cdef inline bint is_complete(Reader* r, const Post* out) noexcept nogil:
     if out.id.size == 0 or out.account.size == 0:
         return refuse(r, READ_INCOMPLETE)
     return True if out.op == OP_DELETE or out.has_content else refuse(r, READ_INCOMPLETE)

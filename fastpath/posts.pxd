@@ -68,6 +68,7 @@ cdef struct Post:
 
 cdef struct Program  # the tables of a field map
 cdef struct Value
+cdef struct Shapes
 
 
 cdef class PostReader:
@@ -80,7 +81,8 @@ cdef class PostReader:
     cdef uint32_t* quotes  # of the document at hand
     cdef uint64_t* escapes
     cdef size_t room
-    cdef Value* values
+    cdef Value* values  # the root first
+    cdef Shapes* shapes
     cdef int level
 
     # READ_OK, READ_NO_MEMORY, or a cause. `out` is whole on READ_OK. `trusted`: it is slow_path's

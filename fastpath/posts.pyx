@@ -53,6 +53,9 @@ cdef extern from "json_index.h" nogil:
     int json_hex(uint8_t c)
     int json_hex4(const uint8_t* at, size_t left)
 
+cdef extern from "json_strings.h" nogil:
+    size_t json_stop(const uint8_t* data, size_t size, size_t at, uint32_t* high)
+
 cdef enum:
     RECORD_BYTES = 262144  # MAX_RECORD_BYTES
     TEXT_BYTES = 65536  # MAX_TEXT_BYTES
@@ -126,8 +129,12 @@ include "program_tables.pxi"
 
 cdef Node NO_NODE  # of values that are kept as they are
 cdef Source PLAIN  # a pointer without a function
+cdef Post NO_POST  # nothing was read
 
 NO_NODE.element = -1
+NO_POST.created_at = INT64_MIN
+NO_POST.account_created_at = INT64_MIN
+NO_POST.followers = -1
 
 include "json_values.pxi"
 include "captures.pxi"
@@ -135,6 +142,7 @@ include "times.pxi"
 include "markup.pxi"
 include "sources.pxi"
 include "post_fields.pxi"
+include "shapes.pxi"
 
 
 # --- The reader ----------------------------------------------------------------------------------
@@ -154,6 +162,15 @@ cdef bint room_for(PostReader self, size_t size) noexcept nogil:
     return True
 
 
+cdef inline void start(PostReader self, Reader* r) noexcept nogil:
+    """Begin a record: the first of the values is the root."""
+    r.values = self.values + 1
+    r.values_left = POOL_VALUES - 1
+    r.values_taken = 0
+    r.work = 0
+    r.failed = READ_OK
+
+
 cdef bint open_document(
     PostReader self, Reader* r, const uint8_t* data, size_t size, Value* root
 ) noexcept nogil:
@@ -171,10 +188,7 @@ cdef bint open_document(
     r.quote = self.quotes
     r.escapes = self.escapes if index.any_escape else NULL
     memset(root, 0, sizeof(Value))
-    memset(r.out, 0, sizeof(Post))
-    r.out.created_at = INT64_MIN
-    r.out.account_created_at = INT64_MIN
-    r.out.followers = -1
+    r.out[0] = NO_POST
     return read_document(r, root)
 
 
@@ -240,13 +254,17 @@ cdef class PostReader:
             raise BuildError("instructions", ", ".join(LEVELS[:isa_level() + 1]), isa)
         self.level = LEVELS.index(isa)
         self.values = <Value*>malloc(POOL_VALUES * sizeof(Value))
-        if self.values == NULL or not room_for(self, RECORD_BYTES):
+        self.shapes = <Shapes*>malloc(sizeof(Shapes))
+        if self.values == NULL or self.shapes == NULL or not room_for(self, RECORD_BYTES):
             raise MemoryError
+        self.shapes.hits = 0
+        self.forget()
 
     def __dealloc__(self):
         free(self.quotes)
         free(self.escapes)
         free(self.values)
+        free(self.shapes)
 
     cdef int read(
         self, Bump* bump, const ScoreNames* names, const uint8_t* value, size_t size,
@@ -254,22 +272,39 @@ cdef class PostReader:
     ) noexcept nogil:
         """Read one record value; READ_OK, READ_NO_MEMORY or a cause. `out` is whole on READ_OK."""
         cdef Reader r
-        cdef Value root
+        cdef Shapes* shapes = self.shapes
+        cdef bint tried = not trusted and may_try(shapes)
         r.names = names
         r.out = out
         r.program = self.program
         r.bump = bump
-        r.values = self.values
-        r.values_left = POOL_VALUES
-        r.values_taken = 0
-        r.work = 0
         r.trusted = trusted
-        r.failed = READ_OK
         if self.program.slow:
             return READ_TYPE
-        if open_document(self, &r, value, size, &root) and open_text(self, &r, &root):
-            read_fields(&r, names, &root, out)
+        if tried:
+            start(self, &r)
+            if read_by_shape(self, &r, value, size):
+                shapes.doubt = max(0, shapes.doubt - HIT_TRUST)
+                shapes.hits += 1
+                return READ_OK
+        start(self, &r)
+        if (
+            open_document(self, &r, value, size, self.values)
+            and open_text(self, &r, self.values)
+        ):
+            read_fields(&r, names, self.values, out)
+        if tried:
+            miss(self, &r)
         return r.failed
+
+    def forget(self):
+        """Forget the shapes of documents, so that the next one is read as the first."""
+        forget(self.shapes, self.program.json_text < 0)
+
+    @property
+    def shaped(self):
+        """Return how many documents were read by a remembered shape; for tests."""
+        return self.shapes.hits
 
     @property
     def held_bytes(self):
