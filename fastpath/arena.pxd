@@ -13,18 +13,49 @@ cdef struct Bump:
     Chunk* first                # chunks in the order in which they are used
     Chunk* current              # the chunk being filled, NULL before the first allocation
     uint8_t* at                 # first free byte of `current`, always 16-byte aligned
-    size_t left                 # free bytes of `current`
+    size_t left                 # free bytes of `current`, a multiple of 16
     size_t held                 # usable bytes of all chunks
 
 
-# 16-byte aligned memory until the next reset, or NULL when the machine has no more. 16 bytes behind
-# it may be read, whatever they hold.
-cdef void* bump_alloc(Bump* bump, size_t size) noexcept nogil
+cdef enum:
+    ALIGNMENT = 16
 
-# As bump_alloc, but nothing is taken: write at most `size` bytes, then bump_commit what was used.
-# Any other call on the same Bump in between ends the reservation.
-cdef void* bump_reserve(Bump* bump, size_t size) noexcept nogil
-cdef void bump_commit(Bump* bump, size_t used) noexcept nogil
+
+# Go on in another chunk and return room for `size` bytes there; NULL when out of memory.
+cdef void* bump_open(Bump* bump, size_t size) noexcept nogil
+
+
+# The next three are here so that others inline them: a post takes some forty pieces.
+
+
+cdef inline void* bump_reserve(Bump* bump, size_t size) noexcept nogil:
+    """Return room for `size` bytes without taking it, or NULL when the machine has no more.
+
+    Write at most so many, then bump_commit what was used. Any other call on the same Bump in
+    between ends the reservation.
+    """
+    if size > bump.left or bump.current == NULL:
+        return bump_open(bump, size)
+    return bump.at
+
+
+cdef inline void bump_commit(Bump* bump, size_t used) noexcept nogil:
+    """Take the first `used` bytes of the last reservation."""
+    used = (used + ALIGNMENT - 1) & ~(<size_t> ALIGNMENT - 1)
+    bump.at += used
+    bump.left -= used
+
+
+cdef inline void* bump_alloc(Bump* bump, size_t size) noexcept nogil:
+    """Return 16-byte aligned memory until the next reset, or NULL when the machine has no more.
+
+    16 bytes behind it may be read, whatever they hold.
+    """
+    cdef void* memory = bump_reserve(bump, size)
+    if memory != NULL:
+        bump_commit(bump, size)
+    return memory
+
 
 # Forget every allocation; keep at most `keep` bytes of chunks for the next batch.
 cdef void bump_reset(Bump* bump, size_t keep) noexcept nogil

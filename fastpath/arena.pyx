@@ -32,7 +32,6 @@ cdef enum:
     # Below what the smallest worker is given (512 MiB).
     KEPT_FREED = 128 * 1024 * 1024
 
-    ALIGNMENT = 16
     HEADER_BYTES = 32           # a Chunk rounded up, so that chunk memory starts aligned
     SLACK_BYTES = 16            # behind a chunk, so that a kernel may load past what it works on
     # Below it a chunk costs more in calls than in memory; the largest lane of one post (256 KiB
@@ -78,29 +77,13 @@ cdef bint open_chunk(Bump* bump, size_t size) noexcept nogil:
     return True
 
 
-cdef void* bump_reserve(Bump* bump, size_t size) noexcept nogil:
-    """Return room for `size` bytes without taking it, or NULL when out of memory."""
+cdef void* bump_open(Bump* bump, size_t size) noexcept nogil:
+    """Go on in another chunk and return room for `size` bytes there."""
     if size > SIZE_MAX - ALIGNMENT:
         return NULL
-    size = (size + ALIGNMENT - 1) & ~(<size_t> ALIGNMENT - 1)
-    if (bump.current == NULL or size > bump.left) and not open_chunk(bump, size):
+    if not open_chunk(bump, (size + ALIGNMENT - 1) & ~(<size_t> ALIGNMENT - 1)):
         return NULL
     return bump.at
-
-
-cdef void bump_commit(Bump* bump, size_t used) noexcept nogil:
-    """Take the first `used` bytes of the last reservation."""
-    used = (used + ALIGNMENT - 1) & ~(<size_t> ALIGNMENT - 1)
-    bump.at += used
-    bump.left -= used
-
-
-cdef void* bump_alloc(Bump* bump, size_t size) noexcept nogil:
-    """Return `size` bytes, 16-byte aligned, or NULL when out of memory."""
-    cdef void* memory = bump_reserve(bump, size)
-    if memory != NULL:
-        bump_commit(bump, size)
-    return memory
 
 
 cdef void bump_reset(Bump* bump, size_t keep) noexcept nogil:

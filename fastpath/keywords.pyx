@@ -150,7 +150,8 @@ cdef int scan_post(
         return -1
     out.visited = post.visited
     out.truncated = post.truncated
-    bump_reset(state.scratch, SCRATCH_KEPT)
+    if post.searched:
+        bump_reset(state.scratch, SCRATCH_KEPT)
     return 0
 
 

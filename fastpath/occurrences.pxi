@@ -12,6 +12,7 @@ cdef struct Post:               # what is known of the post at hand
     uint32_t rows               # in ScanState.found
     uint32_t visited
     bint truncated
+    bint searched               # some lane was: scratch is in use
 
 
 cdef struct Search:             # one lane of one post
@@ -242,6 +243,7 @@ cdef int search_lane(
             return -1
         if view.start != NULL:
             count = find_candidates(words, &view, candidates)
+    post.searched = True
     search.table = table
     search.automaton = &table.lane[lane].automaton
     search.view = &view

@@ -84,17 +84,25 @@ include "normalised.pxi"
 # What other modules ask of a lane.
 
 
+cdef inline bint space_at(const uint8_t* at, uint32_t* length) noexcept nogil:
+    """Say whether a code point is white space; nearly all that are asked about are plain ASCII."""
+    if c" " < at[0] < 0x7F:
+        length[0] = 1
+        return False
+    return code_point_class(decode(at, length)) & CLASS_SPACE != 0
+
+
 cdef ByteSpan trim(const uint8_t* data, size_t size) noexcept nogil:
     """Return the part between leading and trailing white space."""
     cdef ByteSpan span
     cdef uint32_t start = 0, end = <uint32_t> size, length, at
-    while start < end and code_point_class(decode(data + start, &length)) & CLASS_SPACE:
+    while start < end and space_at(data + start, &length):
         start += length
     while end > start:
         at = end - 1
         while data[at] & 0xC0 == 0x80:
             at -= 1
-        if not code_point_class(decode(data + at, &length)) & CLASS_SPACE:
+        if not space_at(data + at, &length):
             break
         end = at
     span.start = start
