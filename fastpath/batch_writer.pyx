@@ -123,7 +123,7 @@ cdef class BatchWriter:
         cdef size_t body, record
         cdef uint8_t* at
         cdef int64_t delta = 0 if self.count == 0 else time - self.first_time
-        cdef list encoded = [(name.encode(), held) for name, held in headers]
+        cdef list encoded = [(name.encode(), held) for name, held in headers] if headers else []
         body = 1 + varint_size(delta) + varint_size(self.count)
         body += field_size(key) + field_size(value) + varint_size(len(encoded))
         for name, held in encoded:

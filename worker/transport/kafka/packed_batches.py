@@ -116,20 +116,27 @@ class PackedBatches:
         Raises:
             KafkaError: the record is too large, or the client takes no batch.
         """
-        size = len(key or b"") + len(value or b"") + RECORD_OVERHEAD_BYTES
-        size += sum(len(name) * 4 + len(held) for name, held in headers)
+        size = RECORD_OVERHEAD_BYTES
+        if key is not None:
+            size += len(key)
+        if value is not None:
+            size += len(value)
+        if headers:
+            size += sum(len(name) * 4 + len(held) for name, held in headers)
         if size > self._max_record_bytes:
             raise client_errors.MessageSizeTooLargeError(
                 f"{size} bytes; kafka.max_request_size_bytes is {self._max_record_bytes}"
             )
-        when = int(time.time() * 1000) if time_ms is None else time_ms
-        writer = self._open.get((topic, partition))
-        if writer is not None and writer.append(key, value, headers, when):
-            return
+        if time_ms is None:
+            time_ms = time.time_ns() // 1_000_000
+        place = topic, partition
+        writer = self._open.get(place)
         if writer is not None:
+            if writer.append(key, value, headers, time_ms):
+                return
             self._hand_over(topic, partition, writer)
-        writer = self._open[topic, partition] = BatchWriter(self._batch_bytes)
-        writer.append(key, value, headers, when)
+        writer = self._open[place] = BatchWriter(self._batch_bytes)
+        writer.append(key, value, headers, time_ms)
 
     def take(self) -> list[Sent]:
         """Hand everything over and return what was handed over since the last call."""
