@@ -1,6 +1,5 @@
-/* Where a string without escapes ends and whether it is ASCII, 16 bytes at a time, for documents
- * whose strings are looked at one after the other. SSE2 is part of every x86-64, so there is one
- * level.
+/* Strings looked at one after the other, 16 bytes at a time: where one without escapes ends, whether
+ * it is ASCII, whether it is of hex digits. SSE2 is part of every x86-64, so there is one level.
  */
 #ifndef FASTPATH_JSON_STRINGS_H
 #define FASTPATH_JSON_STRINGS_H
@@ -39,6 +38,18 @@ static inline size_t json_stop(const uint8_t *data, size_t size, size_t at, uint
     above = above >> seen;
     *high = any | (stops ? above & (stops - 1) & ~stops : above);
     return stops ? at + (size_t)__builtin_ctz(stops) : size;
+}
+
+/* Whether 16 bytes are hex digits; `upper` is not 0 if some are capitals. */
+static inline int json_hex16(const uint8_t *at, int *upper) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)at), space = _mm_set1_epi8(0x20);
+    __m128i digit = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(bytes, space), _mm_set1_epi8('a'));
+    __m128i small = _mm_cmpeq_epi8(_mm_and_si128(bytes, space), space);
+    digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+    letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
+    *upper = _mm_movemask_epi8(_mm_andnot_si128(small, letter));
+    return _mm_movemask_epi8(_mm_or_si128(digit, letter)) == 0xFFFF;
 }
 
 #endif

@@ -64,19 +64,19 @@ cdef bint set_text(Reader* r, const Found* found, Post* out) noexcept nogil:
 
 
 cdef bint set_digest(Reader* r, const Found* found, size_t size, Text* out) noexcept nogil:
-    """Take hex digits, in lower case."""
+    """Take hex digits, 32 or 64 of them, in lower case."""
     cdef uint8_t* lower
-    cdef bint upper = False
+    cdef int capitals, upper = 0
     cdef size_t i
     if not text_of_found(r, found, out):
         return False
     if out.size != size:
         return refuse(r, READ_TYPE)
-    for i in range(size):
-        if json_hex(out.data[i]) < 0:
+    for i in range(0, size, 16):
+        if not json_hex16(out.data + i, &capitals):
             return refuse(r, READ_TYPE)
-        upper |= 0x41 <= out.data[i] <= 0x46
-    if upper:
+        upper |= capitals
+    if upper != 0:
         lower = take_bytes(r, size)
         if lower == NULL:
             return False

@@ -92,6 +92,9 @@ cdef class PostReader:
         bint trusted, Post* out
     ) noexcept nogil
 
+    # Forget the shapes of documents, so that the next one is read as the first; for tests.
+    cdef void forget_shapes(self) noexcept nogil
+
 
 # Well-formed UTF-8 (The Unicode Standard, table 3-7).
 cdef bint is_utf8(const uint8_t* at, size_t size) noexcept nogil

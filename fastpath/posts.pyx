@@ -55,6 +55,7 @@ cdef extern from "json_index.h" nogil:
 
 cdef extern from "json_strings.h" nogil:
     size_t json_stop(const uint8_t* data, size_t size, size_t at, uint32_t* high)
+    bint json_hex16(const uint8_t* at, int* upper)
 
 cdef enum:
     RECORD_BYTES = 262144  # MAX_RECORD_BYTES
@@ -297,9 +298,12 @@ cdef class PostReader:
             miss(self, &r)
         return r.failed
 
-    def forget(self):
-        """Forget the shapes of documents, so that the next one is read as the first."""
+    cdef void forget_shapes(self) noexcept nogil:
         forget(self.shapes, self.program.json_text < 0)
+
+    def forget(self):
+        """Forget the shapes of documents, so that the next one is read as the first; for tests."""
+        self.forget_shapes()
 
     @property
     def shaped(self):

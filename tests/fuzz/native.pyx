@@ -10,7 +10,7 @@ beside it in a batch, and is what a plain loop finds. fuzz_*.py compare with the
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport fprintf, stderr
 from libc.stdlib cimport abort, free, malloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 from fastpath.arena cimport Arena, Bump, bump_reset
 from fastpath.changelog cimport (
@@ -303,11 +303,15 @@ READERS = [
 cdef int MAP_COUNT = <int>len(PRESETS)
 cdef int LEVEL_COUNT = <int>(len(READERS) // len(PRESETS))
 cdef (void*)[64] reader_at
+FRESH_READERS = [PostReader(load_field_map(preset)) for preset in PRESETS]
+cdef (void*)[64] fresh_at
 cdef ScoreNames no_scores
 no_scores.count = 0
 no_scores.names = NULL
 for reader_place, reader_held in enumerate(READERS):
     reader_at[<int>reader_place] = <void*>reader_held
+for reader_place, reader_held in enumerate(FRESH_READERS):
+    fresh_at[<int>reader_place] = <void*>reader_held
 
 
 cdef uint64_t mixed_text(uint64_t digest, const Text* text) noexcept nogil:
@@ -344,23 +348,41 @@ cdef int read_with(
     return (<PostReader>reader).read(&ARENA.bump, &no_scores, data, size, False, out)
 
 
-cdef int fuzz_json(const uint8_t* data, size_t size) noexcept nogil:
+cdef void judge_document(int preset, const uint8_t* data, size_t size) noexcept nogil:
+    """Hold readers that have seen other documents, and this one, against one that has not."""
     cdef Post post
-    cdef int level, result, first = 0, preset
-    cdef uint64_t digest, due = 0
+    cdef int first, result, level, _turn
+    cdef uint64_t digest, due
+    (<PostReader>fresh_at[preset]).forget_shapes()
+    first = read_with(fresh_at[preset], data, size, &post)
+    must(first >= READ_OK, b"memory for a post")
+    due = mixed_post(&post) if first == READ_OK else 0
+    for level in range(LEVEL_COUNT):
+        for _turn in range(2):
+            result = read_with(reader_at[preset * LEVEL_COUNT + level], data, size, &post)
+            digest = mixed_post(&post) if result == READ_OK else 0
+            must(result == first and digest == due, b"the same post whatever was read before")
+
+
+cdef int fuzz_json(const uint8_t* data, size_t size) noexcept nogil:
+    """Read documents, between bytes that no JSON holds, in a row."""
+    cdef const uint8_t* end
+    cdef int level, preset
     if size == 0:
         return 0
     preset = data[0] % MAP_COUNT
     bump_reset(&ARENA.bump, KEPT)
     for level in range(LEVEL_COUNT):
-        result = read_with(reader_at[preset * LEVEL_COUNT + level], data + 1, size - 1, &post)
-        must(result >= READ_OK, b"memory for a post")
-        digest = mixed_post(&post) if result == READ_OK else 0
-        if level == 0:
-            first = result
-            due = digest
-        must(result == first and digest == due, b"the same post on every level of instructions")
-    return 0
+        (<PostReader>reader_at[preset * LEVEL_COUNT + level]).forget_shapes()
+    data += 1
+    size -= 1
+    while True:
+        end = <const uint8_t*>memchr(data, 0x1E, size)
+        judge_document(preset, data, size if end == NULL else <size_t>(end - data))
+        if end == NULL:
+            return 0
+        size -= <size_t>(end + 1 - data)
+        data = end + 1
 
 
 # --- Record batches ------------------------------------------------------------------------------

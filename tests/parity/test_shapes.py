@@ -129,6 +129,23 @@ def test_a_document_cut_anywhere_is_refused_as_by_the_walk() -> None:
         read_alike(reader, whole[:end] + b" " + whole[end:])
 
 
+def test_a_document_may_go_once_it_was_read() -> None:
+    reader = PostReader()
+    document = compact(POST | {"scores": {"tox": 0.25, "z": 1}, "urls": ["u"]})
+    fields_of(reader, bytes(memoryview(document)), score_names=SCORES)
+    overwritten = [b"%d" % n * len(document) for n in range(10)]  # where it stood
+    assert read_alike(reader, document)
+    assert len(set(overwritten)) == 10
+
+
+def test_what_stands_behind_a_document_is_refused_as_by_the_walk() -> None:
+    reader = PostReader()
+    for behind in (b"", b"x", b"}", b"\0", b",", b"1", b" x", b"\n", compact(POST)):
+        read_alike(reader, compact(POST) + behind)
+        read_alike(reader, compact(POST))
+        assert not read_alike(reader, compact(POST) + behind + b"x")
+
+
 def test_shapes_that_never_come_again_are_given_up_for_a_while() -> None:
     reader = PostReader()
     for n in range(MOST_DOUBT):
