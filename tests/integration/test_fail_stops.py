@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import KafkaError
@@ -146,6 +147,19 @@ class OldAndNew(AbstractPartitionAssignor):
         }
 
 
+class HoldsOn(ConsumerRebalanceListener):
+    """Hold a plain consumer to its join, as `KafkaSource` does; polls here are short."""
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+
+    def on_partitions_revoked(self, _revoked: Any) -> None:
+        self._consumer._coordinator.request_rejoin()
+
+    def on_partitions_assigned(self, _assigned: Any) -> None:
+        pass
+
+
 def test_a_partition_that_was_added_by_hand_is_begun_by_nobody(
     deploy: Callable[..., Deployment], tmp_path: Path
 ) -> None:
@@ -154,13 +168,13 @@ def test_a_partition_that_was_added_by_hand_is_begun_by_nobody(
     posts, state = topic("posts"), topic("state.screen")
     administer(deployment, lambda admin, _group: admin.create_partitions({posts: 2, state: 2}))
     holder = KafkaConsumer(
-        posts,
         bootstrap_servers=deployment.servers,
         group_id=deployment.settings().group("screen"),
         enable_auto_commit=False,
         metadata_max_age_ms=1_000,  # to hear of the new partition
         partition_assignment_strategy=(OldAndNew,),
     )
+    holder.subscribe([posts], listener=HoldsOn(holder))
 
     def held() -> set[TopicPartition]:
         holder.pause(*holder.assignment())
