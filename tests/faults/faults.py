@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import resource
 import signal
 import threading
@@ -150,6 +151,7 @@ class Tally:
     idle: Counter[str] = field(default_factory=Counter)  # zombies that had nothing to write
     starved: Counter[str] = field(default_factory=Counter)  # ended for lack of it, by themselves
     exits: Counter[int] = field(default_factory=Counter)
+    crashes: list[str] = field(default_factory=list)  # lines of Python that called what crashed
     stages: Counter[str] = field(default_factory=Counter)  # whose thread was at the failpoint
     starts: int = 0
     renewed: int = 0  # stages that went on with another bundle, in place
@@ -294,6 +296,8 @@ class Slot(threading.Thread):
                 self._tally.kills[point] += 1
             else:
                 self._tally.exits[code] += 1
+            if code in (-signal.SIGSEGV, -signal.SIGABRT):
+                self._tally.crashes.append(place_of_crash(worker.log))
             if code not in self._right:
                 self._tally.wrong.append(f"a worker ended with {code}: {tail(worker.log)}")
             self._note_restores(worker, began)
@@ -345,8 +349,8 @@ class Slot(threading.Thread):
         if worker.process.poll() is None:
             _limit(worker.process.pid, fault.point)
             self._sleep_or_end(worker, STARVED_S)
-        with self._tally.lock:
-            self._tally.starved[fault.point] += worker.process.poll() is not None
+            with self._tally.lock:
+                self._tally.starved[fault.point] += worker.process.poll() is not None
         self._kill(worker, "anywhere")
 
     def _await_end_of_zombie(self, worker: WorkerProcess, point: str) -> None:
@@ -364,6 +368,13 @@ def _is_stopped(worker: WorkerProcess) -> bool:
     except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or read
         return False
     return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def place_of_crash(log: Path) -> str:
+    """Give the innermost line of Python that faulthandler wrote of the thread that crashed."""
+    text = log.read_text(errors="replace")
+    found = re.search(r'Current thread .*\n +File "(.+)", line (\d+) in (\S+)', text)
+    return "unknown" if found is None else f"{Path(found[1]).name}:{found[2]} in {found[3]}"
 
 
 def _limit(pid: int, what: str) -> None:

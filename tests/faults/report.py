@@ -106,6 +106,7 @@ class Report:
             lines.append(f"restore, {mode}: {_times(times)}")
         lines.append(f"bundles swapped in place {tally.renewed}, state compacted {self.compacted}")
         lines.append(f"ended for lack of memory or files: {shown(tally.starved)}")
+        lines += [f"crashed at {place}" for place in tally.crashes]
         lines.append(f"drained {self.drain_s:.1f} s after the last fault")
         lines += [f"NOT TRIED {each}" for each in self.untried]
         return "\n".join([*lines, *(f"VIOLATION {each}" for each in self.violations)])

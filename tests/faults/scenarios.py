@@ -9,25 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tests.faults import faults
 from tests.faults.between import move_state, reset_offsets
 from tests.faults.brokers import Brokers, One, Parted, Proxied, Silent, Three
-from tests.faults.faults import (
-    Fault,
-    halts,
-    kills,
-    leaves,
-    pauses,
-    stands,
-    starves,
-    stays,
-    steps,
-    storms,
-)
 from tests.faults.reader import Watch
 from tests.faults.volumes import NO_ROOM, Full
 from tests.support.deployment import Deployment
 
-Plan: TypeAlias = Callable[[str], Iterator[Fault]]
+Plan: TypeAlias = Callable[[str], Iterator[faults.Fault]]
 # Gives what one start of a worker is told beyond its fault, from a folder and a number.
 Start: TypeAlias = Callable[[Path, int], dict[str, Any]]
 
@@ -104,7 +93,12 @@ COMPACTED: Mapping[str, str] = {
 # A slot that is started again at once comes back within its session, without a rebalance.
 PRODUCTION: Mapping[str, Any] = {"session_timeout_ms": 10_000, "heartbeat_interval_ms": 3_000}
 
-USUAL: Mapping[str, Plan] = {"a": kills, "b": kills, "c": pauses, "d": kills}
+USUAL: Mapping[str, Plan] = {
+    "a": faults.kills,
+    "b": faults.kills,
+    "c": faults.pauses,
+    "d": faults.kills,
+}
 
 SCENARIOS: Mapping[str, Scenario] = {
     "usual": Scenario("kills and stops at every failpoint, twins, takeovers"),
@@ -128,28 +122,28 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "storm": Scenario(
         "slots join and leave every few seconds, and die while they give partitions back",
-        plans={"a": stays, "b": storms, "c": storms, "d": storms},
+        plans={"a": faults.stays, "b": faults.storms, "c": faults.storms, "d": faults.storms},
         kafka={},  # sessions end early, so that what a dead newcomer held comes back soon
     ),
     "rolling": Scenario(
         "slots are stopped and started one by one, cleanly",
-        plans={"a": steps, "b": steps, "c": steps},
+        plans={"a": faults.steps, "b": faults.steps, "c": faults.steps},
         kills=False,
     ),
     "takeovers": Scenario(
         "one slot lives on, another dies and stays away; the times of a production",
-        plans={"a": stands, "b": leaves},
+        plans={"a": faults.stands, "b": faults.leaves},
         stands=True,
     ),
     "halts": Scenario(
         "stops of 20 and 70 seconds at every failpoint: longer than a transaction may last",
-        plans={"a": kills, "b": halts, "c": halts, "d": halts},
+        plans={"a": faults.kills, "b": faults.halts, "c": faults.halts, "d": faults.halts},
     ),
     "starved": Scenario(
         "processes that get no more memory, or may open no more files",
-        plans={"a": kills, "b": starves, "c": starves},
+        plans={"a": faults.kills, "b": faults.starves, "c": faults.starves},
         starves=True,
-        # Libraries that take an allocation for granted, orjson for one, end with the process.
+        # Without memory a library may crash, as orjson.dumps was seen to; the report says where.
         heals=frozenset({LOST, -signal.SIGSEGV, -signal.SIGABRT}),
     ),
     "compaction": Scenario(
@@ -164,7 +158,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "silence": Scenario(
         "a broker that takes everything and answers nothing, for longer than a phase may last",
         brokers=Silent,
-        plans={"a": stands, "b": stands, "c": kills},
+        plans={"a": faults.stands, "b": faults.stands, "c": faults.kills},
         heals=frozenset({LOST}),
         must_end=frozenset({70, 71}),
     ),
@@ -177,13 +171,13 @@ SCENARIOS: Mapping[str, Scenario] = {
         "three brokers whose volumes fill up, one or two at a time; needs root, to mount them",
         brokers=Full,
         must_see=NO_ROOM,
-        plans={"a": kills, "b": kills},
+        plans={"a": faults.kills, "b": faults.kills},
         heals=frozenset({LOST}),
     ),
     "brokers": Scenario(
         "three brokers, killed, bounced and stopped, also below min.insync.replicas",
         brokers=Three,
-        plans={"a": kills, "b": kills},
+        plans={"a": faults.kills, "b": faults.kills},
         heals=frozenset({LOST}),
     ),
 }

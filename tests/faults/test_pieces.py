@@ -9,6 +9,8 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from tests.faults.faults import (
     kills,
     leaves,
     pauses,
+    place_of_crash,
     stands,
     starves,
     steps,
@@ -62,6 +65,16 @@ def test_the_plans_hold_what_they_are_named_for() -> None:
     assert {fault.point for fault in halted} == {point for point, _ in POINTS}
     assert {fault.seconds for fault in halted} == {*LONG_STOPS_S}
     assert {fault.point for fault in itertools.islice(starves("1 b"), 2)} == {"memory", "files"}
+
+
+def test_a_crash_is_told_by_the_line_of_python_that_led_to_it(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    lines = "import faulthandler", "def cite(): faulthandler._sigsegv()", "cite()"
+    with log.open("wb") as out:
+        command = [sys.executable, "-X", "faulthandler", "-c", "\n".join(lines)]
+        done = subprocess.run(command, stdout=out, stderr=out, check=False)
+    assert done.returncode == -signal.SIGSEGV
+    assert place_of_crash(log) == "<string>:2 in cite"
 
 
 def test_another_bundle_has_another_digest_and_the_same_rules(tmp_path: Path) -> None:

@@ -65,12 +65,9 @@ class Full(Three):
 
     @override
     def stop(self) -> None:
-        for process in self._processes.values():
-            process.kill()
-            process.wait()
         for folder in self.folders():
-            if folder.is_mount():
-                subprocess.run(["umount", str(folder)], check=True)
+            if folder.is_mount():  # out of sight at once, gone with the brokers
+                subprocess.run(["umount", "--lazy", str(folder)], check=True)
         super().stop()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import resource
 import subprocess
@@ -43,17 +42,15 @@ def test_a_secret_that_cannot_be_opened_for_want_of_files_is_no_setting(tmp_path
     file = tmp_path / "deployment.key"
     file.write_text("5a" * 32)
     settings = Settings(deployment_key_file=file)
-    with no_files(), pytest.raises(OSError) as raised:  # noqa: PT011  # its number says which
+    with no_files(), pytest.raises(OSError, match="Too many open files"):
         settings.deployment_key()
-    assert raised.value.errno == errno.EMFILE
 
 
 def test_a_bundle_that_cannot_be_opened_for_want_of_files_is_not_refused(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "bundle")
     load_bundle(folder)
-    with no_files(), pytest.raises(OSError) as raised:  # noqa: PT011  # its number says which
+    with no_files(), pytest.raises(OSError, match="Too many open files"):
         load_bundle(folder)
-    assert raised.value.errno == errno.EMFILE
 
 
 def test_a_worker_without_files_ends_with_70_and_says_where(tmp_path: Path) -> None:

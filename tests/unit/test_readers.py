@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from fastpath.columns import Evasion
@@ -9,10 +11,13 @@ from fastpath.readers import FactsRead, facts_read
 from fastpath.spec import (
     FINGERPRINT_TYPES,
     Atom,
+    AtomColumn,
     Gate,
+    HashKind,
     HashList,
     KeywordList,
     ScreenSpec,
+    WindowCount,
     WindowSpec,
 )
 
@@ -20,17 +25,17 @@ NOTHING = FactsRead(*[False] * len(FactsRead._fields))
 EVERY_SIGHTING = {"digest", "simhash"}  # stand in each entry, whatever the fingerprint
 
 
-def gate(column: str) -> Gate:
-    atom = Gate("atom", Atom(column, "", ">=", 1))  # type: ignore[arg-type]
+def gate(column: AtomColumn) -> Gate:
+    atom = Gate("atom", Atom(column, "", ">=", 1))
     return Gate("or", parts=(Gate("and"), Gate("and", parts=(atom,))))
 
 
-def window(count: str) -> tuple[WindowSpec, ...]:
-    return (WindowSpec("w", count, 8_000),)  # type: ignore[arg-type]
+def window(count: WindowCount) -> tuple[WindowSpec, ...]:
+    return (WindowSpec("w", count, 8_000),)
 
 
-def entries(kind: str) -> tuple[HashList, ...]:
-    return (HashList("h", kind, ()),)  # type: ignore[arg-type]
+def entries(kind: HashKind) -> tuple[HashList, ...]:
+    return (HashList("h", kind, ()),)
 
 
 CASES = [
@@ -38,7 +43,10 @@ CASES = [
     (ScreenSpec(keyword_lists=(KeywordList("k", ("a",)),), gates=(gate("match"),)), set()),
     (ScreenSpec(gates=(gate("url_count"), gate("flag"), gate("age_days"))), set()),
     (ScreenSpec(gates=(gate("text_length"),)), {"length"}),
-    *[(ScreenSpec(gates=(gate(column),)), {"evasion"}) for column in Evasion._fields],
+    *[
+        (ScreenSpec(gates=(gate(cast(AtomColumn, column)),)), {"evasion"})
+        for column in Evasion._fields
+    ],
     (ScreenSpec(windows=window("posts")), {"account"}),
     (ScreenSpec(windows=window("links")), {"account", "links", "urls"}),
     (ScreenSpec(windows=window("distinct_targets")), {"account", "targets"}),

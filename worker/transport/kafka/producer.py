@@ -75,7 +75,7 @@ class KafkaSink:
         time_ms: int | None = None,
     ) -> None:
         """Hand one record over; no key goes to partition 0."""
-        partitions = self._partitions.get(topic) or self.partition_count(topic)
+        partitions = self.partition_count(topic)
         if partition is None:
             partition = 0 if key is None else partition_of(key, partitions)
         if not 0 <= partition < partitions:
