@@ -38,6 +38,7 @@ cdef int make_keys(Build* build) noexcept nogil:
     """Make the key of every source; KEY_* of the first that is refused."""
     cdef uint32_t i
     cdef int made
+    cdef const Key* folded = NULL  # of the pattern and reading at hand
     cdef const Pattern* pattern
     cdef const ListOptions* options
     for i in range(build.source_count):
@@ -50,6 +51,10 @@ cdef int make_keys(Build* build) noexcept nogil:
         if made != KEY_MADE:
             build.refused = i
             return made
+        if build.sources[i].folded:
+            folded = &build.keys[i]
+        elif pattern.lane == LANE_SQUEEZED:
+            ask_alike(&build.keys[i], folded)
     return KEY_MADE
 
 

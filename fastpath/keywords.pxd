@@ -29,7 +29,7 @@ cdef struct PostMatches:
 
 
 cdef struct Output:             # one pattern or exception that ends in a state
-    const uint8_t* asks         # squeezed: gaps and runs per byte; else NULL
+    const uint16_t* asks        # squeezed: LETTER_* per byte; else NULL
     uint32_t pattern            # index in KeywordTable.patterns
     uint32_t list
     uint32_t size               # bytes of the key

@@ -21,7 +21,12 @@ LETTER_ENDS = 2  # none behind it
 # A gap that nothing parts is where another reading begins; no match crosses it.
 LETTER_GAP = 4  # a gap between words stands before it; on the first byte of the letter alone
 LETTER_PARTED = 8  # a separator of any kind stands before it; on the first byte alone
-LETTER_RUN = 16  # times how often it stands in a row, at most MAX_LETTER_RUN
+# The first or last of the run is written as itself, in a word of plain letters: an m that is no rn,
+# an l that is no i. It stands for no other.
+LETTER_OWN_FIRST = 16
+LETTER_OWN_LAST = 32
+LETTER_DRAWN = 64  # three of the run in a row are one letter as it is written
+LETTER_RUN = 128  # times how often it stands in a row, at most MAX_LETTER_RUN
 MAX_LETTER_RUN = 15
 MAX_INNER_GAP = 3  # more separators than this part words even without white space
 MIN_SPACED_OUT = 3  # single-letter words in a row that are read as one word
@@ -52,7 +57,7 @@ class LetterView(NamedTuple):
     data: (
         bytes  # UTF-8, at most MAX_LANE_BYTES and, of other readings, twice the text's code points
     )
-    letters: bytes  # per lane byte: LETTER_* bits and the run of the letter it belongs to
+    letters: tuple[int, ...]  # per lane byte: LETTER_* bits and the run of its letter
     truncated: bool  # the lane it was made from ended early
 
 

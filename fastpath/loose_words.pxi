@@ -41,6 +41,7 @@ cdef struct Word:               # units [first, last) without separators between
     uint32_t spaced             # number of the spaced-out word it belongs to, 0 for none
     bint lettered               # one of them is a letter by itself
     bint single                 # all are the same letter
+    bint plain                  # all are Latin letters a-z
     bint imitating              # its letters are Latin ones or recall Latin ones
     bint twofold                # one of them recalls two
 
@@ -50,6 +51,9 @@ cdef struct Letter:             # of the squeezed lane
     uint32_t run
     uint32_t before             # LETTER_GAP, LETTER_PARTED
     uint32_t edges              # LETTER_STARTS, LETTER_ENDS
+    uint32_t own                # LETTER_OWN_FIRST, LETTER_OWN_LAST, LETTER_DRAWN
+    uint32_t written            # the last of its run as it is written
+    uint32_t alike              # how many at the end of its run are written so
     uint32_t start              # code points of the text, [start, end)
     uint32_t last               # where the last of its run starts
     uint32_t end
@@ -57,7 +61,7 @@ cdef struct Letter:             # of the squeezed lane
 
 cdef struct Squeezing:
     uint8_t* data               # room for the lane
-    uint8_t* about              # and for its LETTER_* bytes
+    uint16_t* about             # and for its LETTER_* bits
     Unit* units
     Word* words
     Letter* letters
@@ -156,11 +160,13 @@ cdef void read_words(Squeezing* s) noexcept nogil:
             word.spaced = 0
             word.lettered = False
             word.single = True
+            word.plain = True
             word.twofold = False
             for i in range(first, last):
                 word.lettered = word.lettered or s.units[i].kind == LOOSE_LETTER
                 word.twofold = word.twofold or s.units[i].twofold
                 word.single = word.single and s.units[i].letter == s.units[first].letter
+                word.plain = word.plain and s.units[i].code_point - c"a" < 26u
             s.word_count += 1
         s.work += end + 1 - first
         first = end + 1

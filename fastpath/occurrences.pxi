@@ -28,10 +28,10 @@ cdef struct Search:             # one lane of one post
 
 cdef bint letters_fit(const View* view, const Output* output, uint32_t end) noexcept nogil:
     """Compare edges, gaps and runs of letters: `reference.squeezed.fits`."""
-    cdef const uint8_t* has = view.letters + (end - output.size)
+    cdef const uint16_t* has = view.letters + (end - output.size)
     cdef const uint8_t* data = view.data + (end - output.size)
-    cdef bint fitting = True, doubled = True
-    cdef uint32_t i, run, least, longest
+    cdef bint fitting = True, doubled = True, drawn
+    cdef uint32_t i, run, least
     if output.test_start and not has[0] & LETTER_STARTS:
         return False
     if output.test_end and not has[output.size - 1] & LETTER_ENDS:
@@ -41,10 +41,12 @@ cdef bint letters_fit(const View* view, const Output* output, uint32_t end) noex
             return False
         if output.asks[i] & LETTER_GAP and not has[i] & LETTER_PARTED:
             return False
+        if has[i] & ~output.asks[i] & (LETTER_OWN_FIRST | LETTER_OWN_LAST):
+            return False
         run = has[i] / LETTER_RUN
         least = output.asks[i] / LETTER_RUN
-        longest = least + 2 if data[i] == c"i" else max(least, <uint32_t> 3)
-        fitting = fitting and (run == least or run >= longest)
+        drawn = has[i] & LETTER_DRAWN if data[i] == c"i" else run >= MIN_DRAWN
+        fitting = fitting and (run == least or (run > least and drawn))
         doubled = doubled and run >= max(least, <uint32_t> 2)
     return fitting or doubled
 

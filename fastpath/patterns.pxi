@@ -15,7 +15,7 @@ cdef struct Key:                # one pattern in the bytes of one lane
     uint64_t prefix             # its first eight bytes, big-endian: orders most keys
     const uint8_t* data
     const uint8_t* word         # bit per byte: belongs to a word character; NULL when squeezed
-    const uint8_t* asks         # squeezed: gaps and runs per byte; else NULL
+    const uint16_t* asks        # squeezed: LETTER_* per byte; else NULL
     uint32_t size
     uint32_t pattern
     uint32_t list
@@ -30,6 +30,8 @@ cdef enum:
     KEY_NO_MEMORY = -1
     KEY_SIZE = 1                # its bytes are none or too many
     KEY_LETTERS = 2             # too few for the squeezed lane
+
+    LETTER_OWN = LETTER_OWN_FIRST | LETTER_OWN_LAST
 
 
 cdef bint is_bounded(uint32_t code_point) noexcept nogil:
@@ -88,7 +90,7 @@ cdef int make_key(
     """
     cdef Lane below, lane
     cdef View view
-    cdef uint8_t* asks
+    cdef uint16_t* asks
     cdef uint32_t i, length
     if make_view(source, pattern.lane, scratch, &below, &lane):
         return KEY_NO_MEMORY
@@ -108,12 +110,12 @@ cdef int make_key(
     for i in range(8):
         key.prefix = key.prefix << 8 | (view.data[i] if i < view.size else 0)
     if pattern.lane == LANE_SQUEEZED:
-        asks = <uint8_t*> bump_alloc(bump, view.size)
+        asks = <uint16_t*> bump_alloc(bump, view.size * sizeof(uint16_t))
         if asks == NULL:
             return KEY_NO_MEMORY
         for i in range(view.size):
-            # Where it stands in the entry is nothing to ask for.
-            asks[i] = view.letters[i] & <uint8_t> (LETTER_GAP | (256 - LETTER_RUN))
+            # Where it stands in the entry, and that the entry draws it out, is nothing to ask for.
+            asks[i] = view.letters[i] & <uint16_t> (LETTER_GAP | LETTER_OWN | -LETTER_RUN)
         key.asks = asks
         start = end = True
     key.test_start = start and is_bounded(code_point_at(view.data, 0, &length))
@@ -125,6 +127,27 @@ cdef int make_key(
     key.list = pattern.list
     key.first = source.first
     return KEY_MADE
+
+
+cdef int compare_asks(const Key* a, const Key* b, uint32_t beside) noexcept nogil:
+    """Order two keys of one size by what they ask for, `beside` some of it."""
+    cdef uint32_t i, left, right
+    for i in range(a.size):
+        left = a.asks[i] & ~beside
+        right = b.asks[i] & ~beside
+        if left != right:
+            return 1 if left > right else -1
+    return 0
+
+
+cdef void ask_alike(Key* key, const Key* folded) noexcept nogil:
+    """Let a key made from a skeleton, where m is rn, be that of the folded form if it can be."""
+    if (
+        key.size == folded.size
+        and memcmp(key.data, folded.data, key.size) == 0
+        and compare_asks(key, folded, LETTER_OWN) == 0
+    ):
+        key.asks = folded.asks
 
 
 cdef int compare_keys(const void* left, const void* right) noexcept nogil:
@@ -141,7 +164,7 @@ cdef int compare_keys(const void* left, const void* right) noexcept nogil:
         return order
     if a.size != b.size:
         return 1 if a.size > b.size else -1
-    order = memcmp(a.asks, b.asks, a.size) if a.asks != NULL else 0
+    order = compare_asks(a, b, 0) if a.asks != NULL else 0
     if order:
         return order
     return 1 if a.pattern > b.pattern else -1
@@ -169,5 +192,5 @@ cdef bint is_same(const KeywordTable* table, const Key* a, const Key* b) noexcep
         and table.patterns[a.pattern].exception == table.patterns[b.pattern].exception
         and is_rooted(a) == is_rooted(b)
         and memcmp(a.data, b.data, a.size) == 0
-        and (a.asks == NULL or memcmp(a.asks, b.asks, a.size) == 0)
+        and (a.asks == NULL or compare_asks(a, b, 0) == 0)
     )

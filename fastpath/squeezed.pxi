@@ -85,6 +85,11 @@ cdef void put_letter(Squeezing* s, const Letter* added) noexcept nogil:
         if before.letter == merged.letter:
             before.run = min(before.run + merged.run, <uint32_t> MAX_LETTER_RUN)
             before.edges = (before.edges & LETTER_STARTS) | (merged.edges & LETTER_ENDS)
+            before.alike = before.alike + 1 if before.written == merged.written else 1
+            before.own = before.own & ~LETTER_OWN_LAST | merged.own & LETTER_OWN_LAST
+            if before.alike >= MIN_DRAWN:
+                before.own |= LETTER_DRAWN
+            before.written = merged.written
             before.last = merged.last
             before.end = merged.end
             return
@@ -123,8 +128,15 @@ cdef inline bint goes_on(const Unit* unit, bint imitating) noexcept nogil:
     return unit.word or (imitating and unit.kind == LOOSE_LETTER)
 
 
-cdef void write_letters(Squeezing* s, bint as_latin, bint again) noexcept nogil:
-    """Write the letters of all words; or `again` those of words that recall two."""
+cdef inline bint is_own(uint32_t letter) noexcept nogil:
+    return letter == c"l" or letter == c"m" or letter == c"w"
+
+
+cdef void write_letters(Squeezing* s, bint as_latin, bint again, bint owned) noexcept nogil:
+    """Write the letters of all words; or `again` those of words that recall two.
+
+    `owned`: the units are those of the folded lane, where an l or m is one in the text.
+    """
     cdef uint32_t index, at, left = 0, number = 0
     cdef bint resolved, apart = True
     cdef const Word* word
@@ -148,6 +160,11 @@ cdef void write_letters(Squeezing* s, bint as_latin, bint again) noexcept nogil:
             letter.before = LETTER_GAP if s.letter_count else 0
             if not apart:
                 letter.before = gap_before(s, left, at, word.spaced and word.spaced == number)
+            letter.own = 0
+            if owned and word.plain and is_own(unit.code_point):
+                letter.own = LETTER_OWN_FIRST | LETTER_OWN_LAST
+            letter.written = unit.code_point
+            letter.alike = 1
             letter.edges = 0
             if at == 0 or not goes_on(unit - 1, as_latin and word.imitating):
                 letter.edges |= LETTER_STARTS
@@ -187,9 +204,10 @@ cdef void write_turned(Squeezing* s, uint32_t count) noexcept nogil:
         return
     letter.start = letter.last = s.units[0].start
     letter.end = s.units[count - 1].start + 1
-    letter.run = 1
+    letter.run = letter.alike = 1
+    letter.own = 0
     for i in range(count, 0, -1):
-        letter.letter = s.units[i - 1].letter
+        letter.letter = letter.written = s.units[i - 1].letter
         letter.before = LETTER_GAP if before and s.letter_count else 0
         if before and i < count:
             letter.before |= LETTER_PARTED
@@ -246,9 +264,14 @@ cdef void read_otherwise(Squeezing* s, const uint8_t* text, uint32_t size) noexc
         read_words(s)
         find_spaced_out(s)
         find_imitations(s)
-        write_letters(s, True, True)
+        write_letters(s, True, True, False)
     if telling >= MIN_TURNED:
         read_turned(s, text, size)
+
+
+cdef inline size_t aligned(size_t size) noexcept nogil:
+    """Return where 16-bit values may stand behind so many bytes."""
+    return size + (size & 1)
 
 
 cdef int squeeze(
@@ -257,7 +280,7 @@ cdef int squeeze(
     """Make the letters of the lane above another one, in scratch behind `room` for the lane."""
     cdef size_t units = max(below.size, below.source_size)
     cdef size_t letters = <size_t> below.size + 2 * <size_t> below.source_size
-    cdef size_t room = (2 * letters + 15) & ~<size_t> 15
+    cdef size_t room = (3 * letters + 17) & ~<size_t> 15
     cdef uint8_t* data
     cdef uint32_t at
     memset(s, 0, sizeof(Squeezing))
@@ -267,7 +290,7 @@ cdef int squeeze(
     if data == NULL:
         return -1
     s.data = data
-    s.about = data + letters
+    s.about = <uint16_t*> (data + aligned(letters))
     s.units = <Unit*> (data + room)
     s.words = <Word*> (s.units + units)
     s.letters = <Letter*> (s.words + units)
@@ -275,7 +298,7 @@ cdef int squeeze(
     read_words(s)
     find_spaced_out(s)
     find_imitations(s)
-    write_letters(s, as_latin, False)
+    write_letters(s, as_latin, False, not below.prototypes)
     if otherwise:
         read_otherwise(s, below.source, below.source_size)
     for at in range(s.letter_count):
@@ -296,15 +319,15 @@ cdef int squeeze_lane(
     for i in range(s.letter_count):
         length = encoded_length(s.letters[i].letter)
         encode(s.letters[i].letter, s.data + size)
-        bits = s.letters[i].edges | s.letters[i].run * LETTER_RUN
+        bits = s.letters[i].edges | s.letters[i].own | s.letters[i].run * LETTER_RUN
         for j in range(length):
-            s.about[size + j] = <uint8_t> (bits if j else bits | s.letters[i].before)
+            s.about[size + j] = <uint16_t> (bits if j else bits | s.letters[i].before)
         size += length
     memset(out, 0, sizeof(Lane))
-    memmove(s.data + size, s.about, size)
-    bump_commit(bump, 2 * <size_t> size)
+    memmove(s.data + aligned(size), s.about, size * sizeof(uint16_t))
+    bump_commit(bump, aligned(size) + size * sizeof(uint16_t))
     out.data = s.data
-    out.letters = s.data + size
+    out.letters = <uint16_t*> (s.data + aligned(size))
     out.size = size
     out.below = below
     out.source = below.source

@@ -1,7 +1,7 @@
 """Turn a post's text into lanes: layouts and signatures for the other compiled modules."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from fastpath.arena cimport Bump
 
@@ -28,7 +28,11 @@ cdef enum:
     LETTER_ENDS = 2
     LETTER_GAP = 4
     LETTER_PARTED = 8
-    LETTER_RUN = 16
+    LETTER_OWN_FIRST = 16
+    LETTER_OWN_LAST = 32
+    LETTER_DRAWN = 64
+    LETTER_RUN = 128
+    MIN_DRAWN = 3               # fastpath.reference.squeezed
 
 
 cdef struct Lane:                # all zero but `data` where a lane did not run
@@ -37,7 +41,7 @@ cdef struct Lane:                # all zero but `data` where a lane did not run
     const uint8_t* word         # bitset: bit i & 7 of byte i >> 3 is set where lane byte i
     #                             belongs to a word character; bit `size` is readable and 0;
     #                             NULL in the squeezed lane
-    const uint8_t* letters      # squeezed lane: LETTER_* and run per lane byte; else NULL
+    const uint16_t* letters     # squeezed lane: LETTER_* and run per lane byte; else NULL
     const Lane* below           # squeezed lane: the lane it was made from; must outlive it
     const uint8_t* source       # the text the lane was made from; must outlive the lane
     uint32_t source_size

@@ -11,7 +11,7 @@ Little-endian machines only: bytes are taken eight at a time and bit i of a word
 """
 
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_commit, bump_reserve
@@ -244,8 +244,9 @@ def view_squeezed(str text not None):
     cdef Arena arena = Arena()
     cdef Lane lane = make_lane(arena, encoded, LANE_SQUEEZED)
     if lane.size == 0:
-        return LetterView(b"", b"", lane.truncated != 0)
-    return LetterView(lane.data[:lane.size], lane.letters[:lane.size], lane.truncated != 0)
+        return LetterView(b"", (), lane.truncated != 0)
+    letters = tuple([lane.letters[i] for i in range(lane.size)])
+    return LetterView(lane.data[:lane.size], letters, lane.truncated != 0)
 
 
 def opens_skeleton(str text not None):

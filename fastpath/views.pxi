@@ -6,7 +6,7 @@
 cdef struct View:
     const uint8_t* data
     const uint8_t* word         # bit per byte as Lane.word; NULL in the squeezed lane
-    const uint8_t* letters      # squeezed lane alone
+    const uint16_t* letters     # squeezed lane alone
     const uint32_t* start       # per byte: the lane bytes [start, end) it stands for; NULL: itself
     const uint32_t* end
     uint32_t size

@@ -48,7 +48,7 @@ class _Pattern(NamedTuple):
     number: int  # among the list's patterns or exceptions
     test_start: bool  # must not follow a word character
     test_end: bool  # must not precede one
-    asks: bytes  # squeezed: gaps and runs of the pattern, LETTER_* per byte; else empty
+    asks: tuple[int, ...]  # squeezed: LETTER_* per byte of the pattern; else empty
 
 
 class _Lane(NamedTuple):
@@ -56,7 +56,7 @@ class _Lane(NamedTuple):
 
     data: bytes
     word: bytes
-    letters: bytes  # squeezed alone
+    letters: tuple[int, ...]  # squeezed alone
     places: tuple[tuple[int, int], ...]  # lane bytes per byte scanned
     truncated: bool
 
@@ -153,7 +153,7 @@ class Keywords:
         word = bytes(
             is_word(ord(character)) for character in key.data.decode() for _ in character.encode()
         )
-        view = _Lane(key.data, word, b"", (), False)
+        view = _Lane(key.data, word, (), (), False)
         inside = {
             (each.pattern.exception, each.end - each.start == len(key.data))
             for each in self._occurrences(view, pattern.lane)[0]
@@ -285,7 +285,7 @@ def _view(text: str, lane: int) -> _Lane:
         return _Lane(letters.data, b"", letters.letters, places, letters.truncated)
     view = _VIEWS[lane](text)
     data, word, places = spaced(view)
-    return _Lane(data, word, b"", places, view.truncated)
+    return _Lane(data, word, (), places, view.truncated)
 
 
 def _stands(pattern: _Pattern, view: _Lane, start: int, end: int) -> bool:

@@ -50,6 +50,7 @@ class Word(NamedTuple):
     last: int
     lettered: bool  # one of them is a letter by itself
     single: bool  # all are the same letter
+    plain: bool  # all are Latin letters a-z
 
 
 Places: TypeAlias = tuple[tuple[int, int], ...]  # per byte of a lane: code points [start, end)
@@ -106,7 +107,9 @@ def words_of(units: list[Unit]) -> list[Word]:
         if last > first:
             inside = units[first:last]
             lettered = any(unit.code_point in LETTERS for unit in inside)
-            words.append(Word(first, last, lettered, len({u.letter for u in inside}) == 1))
+            single = len({unit.letter for unit in inside}) == 1
+            plain = all(_latin(unit.code_point) for unit in inside)
+            words.append(Word(first, last, lettered, single, plain))
         first = end + 1
     return words
 

@@ -8,11 +8,14 @@ run of white space in a pattern or a text is one space.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from fastpath.errors import BuildError
 from fastpath.lanes import (
     LETTER_GAP,
+    LETTER_OWN_FIRST,
+    LETTER_OWN_LAST,
     LETTER_RUN,
     MAX_PATTERN_BYTES,
     MIN_SQUEEZED_LETTERS,
@@ -26,6 +29,7 @@ from fastpath.spec import LANES, KeywordList, Lane
 
 BOUNDARIES = ("word", "prefix", "none")
 REPORTS = ("all", "leftmost-longest")
+OWN = LETTER_OWN_FIRST | LETTER_OWN_LAST
 SQUEEZED = LANES.index("squeezed")
 SKELETON = LANES.index("skeleton")
 
@@ -34,7 +38,7 @@ class Key(NamedTuple):
     """Hold the bytes of a pattern in a lane and, in the squeezed one, its gaps and runs."""
 
     data: bytes
-    asks: bytes  # LETTER_* per byte; else empty
+    asks: tuple[int, ...]  # LETTER_* per byte; else empty
 
 
 class Spaced(NamedTuple):
@@ -106,12 +110,12 @@ def make_keys(written: str, lane: int, held: KeywordList) -> list[Key]:
     if lane == SQUEEZED:
         _check_letters(folded, held, where)
         keys = [
-            _squeezed_key(squeezed_of(view, as_latin=as_latin))
+            key
             for as_latin in (True, False)
-            for view in (folded, *views)
+            for key in _squeezed_keys(folded, views, as_latin=as_latin)
         ]
     else:
-        keys = [Key(spaced(view).data, b"") for view in views]
+        keys = [Key(spaced(view).data, ()) for view in views]
     for key in keys:
         if not 1 <= len(key.data) <= MAX_PATTERN_BYTES:
             raise BuildError("pattern bytes", f"1 to {MAX_PATTERN_BYTES}", len(key.data), where)
@@ -127,9 +131,20 @@ def tested_ends(key: Key, lane: int, held: KeywordList) -> tuple[bool, bool]:
     )
 
 
+def _squeezed_keys(folded: LaneView, views: list[LaneView], *, as_latin: bool) -> Iterator[Key]:
+    """Yield the key of the folded form, then those of skeletons that ask for something else."""
+    own = _squeezed_key(squeezed_of(folded, folded=True, as_latin=as_latin))
+    yield own
+    for view in views:
+        key = _squeezed_key(squeezed_of(view, folded=False, as_latin=as_latin))
+        if key != own._replace(asks=tuple(each & ~OWN for each in own.asks)):
+            yield key
+
+
 def _squeezed_key(view: LetterView) -> Key:
-    asked = LETTER_GAP | -LETTER_RUN  # where it stands in the entry is nothing to ask for
-    return Key(view.data, bytes(each & asked for each in view.letters))
+    # Where it stands in the entry, and that the entry draws it out, is nothing to ask for.
+    asked = LETTER_GAP | OWN | -LETTER_RUN
+    return Key(view.data, tuple(each & asked for each in view.letters))
 
 
 def _check_letters(folded: LaneView, held: KeywordList, where: str) -> None:

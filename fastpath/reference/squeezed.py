@@ -13,11 +13,15 @@ since they do not stand in the text one after the other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastpath.lanes import (
+    LETTER_DRAWN,
     LETTER_ENDS,
     LETTER_GAP,
+    LETTER_OWN_FIRST,
+    LETTER_OWN_LAST,
     LETTER_PARTED,
     LETTER_RUN,
     LETTER_STARTS,
@@ -46,6 +50,8 @@ from fastpath.reference.text import SPACES, members, read_targets, spans_folded,
 from fastpath.unicode_data import lookalike_tables as tables
 
 OPENING = frozenset(members(tables.OPENING))
+OWN = frozenset(map(ord, "lmw"))  # other letters are read as these, or these as others
+MIN_DRAWN = 3  # letters in a row that no word has
 MIN_TURNED = 2  # letters upside down in a text that is read so; others look the same
 APOSTROPHES = ("'", "\u2019")
 _TURNED = {source: target[0] for source, target in read_targets(tables.TURNED).items()}
@@ -115,6 +121,11 @@ class _Letter(NamedTuple):
     parted: bool
     starts: bool
     ends: bool
+    own: bool  # the first of its run stands for itself alone
+    last_own: bool
+    drawn: bool  # three of its run in a row are written alike
+    written: int  # the last of its run as it is written, and how many before it are so
+    alike: int
     start: int  # code points of the text, [start, end)
     last: int  # where the last of its run starts
     end: int
@@ -135,9 +146,16 @@ class _Squeezing:
         if before.letter == ord("r") and added.letter == ord("n"):
             self._merge(added)
         elif before.letter == added.letter:
-            run = min(before.run + added.run, MAX_LETTER_RUN)
-            self.letters[-1] = before._replace(
-                run=run, ends=added.ends, last=added.last, end=added.end
+            alike = before.alike + 1 if before.written == added.written else 1
+            self.letters[-1] = added._replace(
+                run=min(before.run + added.run, MAX_LETTER_RUN),
+                gap=before.gap,
+                parted=before.parted,
+                starts=before.starts,
+                own=before.own,
+                drawn=before.drawn or alike >= MIN_DRAWN,
+                alike=alike,
+                start=before.start,
             )
         else:
             self.letters.append(added)
@@ -167,8 +185,13 @@ def _write(
     numbers: list[int],
     imitating: list[bool],
     chosen: list[bool],
+    *,
+    folded: bool,
 ) -> None:
-    """Write the letters of the chosen words; `imitating` ones in those that they recall."""
+    """Write the letters of the chosen words; `imitating` ones in those that they recall.
+
+    `folded`: the units are those of the folded lane, where an l or m is one in the text.
+    """
     left = 0  # separators begin at this unit
     last_number, apart = 0, True
     for index, held in enumerate(words):
@@ -185,6 +208,7 @@ def _write(
             wide = len(between) > MAX_INNER_GAP or any(u.code_point in SPACES for u in between)
             letter = unit.letter if resolved else unit.code_point
             recalled = unit.recalled if imitating[index] else None
+            own = folded and held.plain and unit.code_point in OWN
             out.put(
                 _Letter(
                     letter if recalled is None else recalled,
@@ -193,6 +217,11 @@ def _write(
                     bool(between) and not apart,
                     not _goes_on(units, at - 1, imitating[index]),
                     not _goes_on(units, at + 1, imitating[index]),
+                    own,
+                    own,
+                    False,
+                    unit.code_point,
+                    1,
                     unit.start,
                     unit.start,
                     unit.end,
@@ -203,14 +232,19 @@ def _write(
 
 
 def _read(
-    out: _Squeezing, units: list[Unit], *, as_latin: bool = True, again: bool = False
+    out: _Squeezing,
+    units: list[Unit],
+    *,
+    folded: bool = False,
+    as_latin: bool = True,
+    again: bool = False,
 ) -> None:
     """Write the words of some units: all of them, or `again` those with another reading."""
     words = words_of(units)
     numbers = spaced_out(words)
     imitating = [as_latin and each for each in imitations(units, words, numbers)]
     chosen = chosen_again(units, words, numbers, imitating) if again else [True] * len(words)
-    _write(out, units, words, numbers, imitating, chosen)
+    _write(out, units, words, numbers, imitating, chosen, folded=folded)
 
 
 class _Turned(NamedTuple):
@@ -251,7 +285,8 @@ def _read_turned(out: _Squeezing, text: str) -> None:
             gap = before and bool(out.letters)
             parted = gap and each is not run[-1]
             span = (run[0].at, run[0].at, run[-1].at + 1)
-            out.put(_Letter(each.letter, 1, gap, parted, before, each.starts, *span))
+            about = (False, False, False, each.letter, 1)
+            out.put(_Letter(each.letter, 1, gap, parted, before, each.starts, *about, *span))
             before = each.starts
 
 
@@ -262,25 +297,29 @@ def _paired(held: _Letter) -> _Letter:
     return held
 
 
-def _letter_bytes(letters: list[_Letter]) -> tuple[bytes, bytes]:
-    data, about = bytearray(), bytearray()
+def _lettered(letters: list[_Letter]) -> tuple[bytes, tuple[int, ...]]:
+    data, about = bytearray(), list[int]()
     for each in letters:
         encoded = chr(each.letter).encode()
         bits = LETTER_STARTS * each.starts + LETTER_ENDS * each.ends + LETTER_RUN * each.run
+        bits += LETTER_OWN_FIRST * each.own + LETTER_OWN_LAST * each.last_own
+        bits += LETTER_DRAWN * each.drawn
         before = LETTER_GAP * each.gap + LETTER_PARTED * each.parted
         data += encoded
-        about += bytes([bits + before] + [bits] * (len(encoded) - 1))
-    return bytes(data), bytes(about)
+        about += [bits + before] + [bits] * (len(encoded) - 1)
+    return bytes(data), tuple(about)
 
 
-def squeezed_of(view: LaneView, *, as_latin: bool) -> LetterView:
+def squeezed_of(view: LaneView, *, folded: bool, as_latin: bool) -> LetterView:
     """Return what the squeezed lane makes of another lane, by which patterns are indexed.
 
-    `as_latin` says whether letters that recall Latin ones are read so in words of such letters.
+    `folded`: that is the folded lane; else it is the skeleton, where m is rn. `as_latin` says
+    whether letters that recall Latin ones are read so in words of such letters.
     """
     out = _Squeezing()
-    _read(out, units_of(view, ((0, 0),) * len(view.data)), as_latin=as_latin)
-    return LetterView(*_letter_bytes([_paired(each) for each in out.letters]), view.truncated)
+    units = units_of(view, ((0, 0),) * len(view.data))
+    _read(out, units, folded=folded, as_latin=as_latin)
+    return LetterView(*_lettered([_paired(each) for each in out.letters]), view.truncated)
 
 
 def _squeezed(text: str) -> list[_Letter]:
@@ -290,7 +329,7 @@ def _squeezed(text: str) -> list[_Letter]:
         if opens_skeleton(text):
             _read(out, units_of(skeleton_of(text), spans_skeleton(text)))
         else:
-            _read(out, units_of(view_folded(text), spans_folded(text)))
+            _read(out, units_of(view_folded(text), spans_folded(text)), folded=True)
         _read(out, units_again(text), again=True)
         _read_turned(out, text)
     return [_paired(each) for each in out.letters]
@@ -299,7 +338,7 @@ def _squeezed(text: str) -> list[_Letter]:
 def view_squeezed(text: str) -> LetterView:
     """Return the squeezed lane of a text; empty where it does not run."""
     below = skeleton_of(text) if opens_skeleton(text) else view_folded(text)
-    return LetterView(*_letter_bytes(_squeezed(text)), opens_squeezed(text) and below.truncated)
+    return LetterView(*_lettered(_squeezed(text)), opens_squeezed(text) and below.truncated)
 
 
 def spans_squeezed(text: str) -> tuple[tuple[int, int], ...]:
@@ -310,13 +349,13 @@ def spans_squeezed(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(spans)
 
 
-def fits(found: bytes, wanted: bytes, letters: bytes) -> bool:
+def fits(found: Sequence[int], wanted: Sequence[int], letters: bytes) -> bool:
     """Say whether the letters of a text are those of a pattern: edges, gaps and runs.
 
     `found` and `wanted` are the LETTER_* bytes of both, `letters` the bytes they share. A gap
-    between words must stand in the pattern too, and where one stands there some separator must. A
-    run is as long as in the pattern, or plainly longer than any word has it; or every letter is
-    doubled.
+    between words must stand in the pattern too, and where one stands there some separator must.
+    What stands for itself alone does so in the pattern. A run is as long as in the pattern, or
+    longer and drawn out, more than any word has it; or every letter is doubled.
     """
     fitting = doubled = True
     for at, (has, asks) in enumerate(zip(found, wanted, strict=True)):
@@ -324,8 +363,10 @@ def fits(found: bytes, wanted: bytes, letters: bytes) -> bool:
             return False
         if asks & LETTER_GAP and not has & LETTER_PARTED:
             return False
+        if has & ~asks & (LETTER_OWN_FIRST | LETTER_OWN_LAST):
+            return False
         run, least = has // LETTER_RUN, asks // LETTER_RUN
-        longest = least + 2 if letters[at] == ord("i") else max(least, 3)
-        fitting = fitting and (run == least or run >= longest)
+        drawn = has & LETTER_DRAWN if letters[at] == ord("i") else run >= MIN_DRAWN
+        fitting = fitting and (run == least or (run > least and bool(drawn)))
         doubled = doubled and run >= max(least, 2)
     return fitting or doubled

@@ -175,6 +175,17 @@ MATCHES = [
     ("empty-places-of-mathematical-letters", ["athens"], "𝔄𝔗\U0001d50b𝔈𝔑𝔖", [(0, 0, 6, 1)]),
     ("mathematical-greek", ["agenda"], "𝛥g𝛯n𝛥𝛥 𝛥g𝛯nd𝛥", [(0, 7, 13, 1)]),
     ("two-letters-that-one-recalls", ["varyboat"], "վaրվҍօaէ", []),
+    ("m-is-no-rn", ["modern", "carne"], "modem, came, CAME 2 4u", []),
+    ("rn-is-m", ["modem", "camel"], "rnodem carnel", [(0, 0, 6, 1), (1, 7, 13, 1)]),
+    ("rn-of-the-pattern", ["modern"], "rnodern m0dern", [(0, 0, 7, 2)]),
+    ("w-is-no-vv", ["navvy"], "nawy 4u", []),
+    ("m-beside-digits-is-read-both-ways", ["carne"], "c4me", [(0, 0, 4, 1)]),
+    ("l-is-no-i", ["snuggie", "spilt", "bailed"], "4u snuggle split balled", []),
+    ("l-beside-signs-is-read-both-ways", ["biting"], "b!tlng", [(0, 0, 6, 1)]),
+    ("capital-i-is-l", ["females", "legal"], "femaIes Iegal", [(0, 0, 7, 1), (1, 8, 13, 1)]),
+    ("letters-of-one-group-are-not-drawn-out", ["legal", "seing"], "illegal selling", []),
+    ("liberal-within-a-word", ["liberal"], "Illiberal", []),
+    ("drawn-out-i", ["shitty"], "shiiitty sh!!!!tty shi1!tty", [(0, 0, 8, 2)]),
     ("turned-words", ["omega ebay"], "ʎɐqǝ ɐƃǝɯo", [(0, 0, 10, 1)]),
 ]
 
@@ -208,8 +219,8 @@ def test_short_patterns_need_insistence(keywords):
 
 @KEYWORDS
 def test_a_pattern_without_a_key_of_its_own_is_noted(keywords):
-    built = keywords([KeywordList("l", ("paypal", "PAYPAI", "boobs", "bobss"), ("squeezed",))])
-    assert [(note.pattern, note.remark) for note in built.notes] == [("PAYPAI", "duplicate")]
+    built = keywords([KeywordList("l", ("paypal", "PAYPAL", "boobs", "bobss"), ("squeezed",))])
+    assert [(note.pattern, note.remark) for note in built.notes] == [("PAYPAL", "duplicate")]
 
 
 def test_every_piece_beside_every_other():
