@@ -62,6 +62,7 @@ cdef int build_lane(Build* build, uint32_t lane, Key* keys, uint32_t count) noex
     """Sort the keys of one lane and build its automaton and gates."""
     cdef LaneTable* made = &build.table.lane[lane]
     cdef uint64_t states, size = 0
+    cdef uint32_t* order
     cdef uint32_t i, known = 0
     cdef int result
     qsort(keys, count, sizeof(Key), &compare_keys)
@@ -90,7 +91,7 @@ cdef int build_lane(Build* build, uint32_t lane, Key* keys, uint32_t count) noex
         return result
     return build_automaton(
         build.table, build.filtered, &made.automaton, build.bump, build.scratch, keys, count,
-        <uint32_t> states,
+        <uint32_t> states, &order,
     )
 
 

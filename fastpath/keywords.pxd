@@ -46,18 +46,19 @@ cdef struct Pattern:            # one entry of one list in one lane
     bint exception
 
 
-cdef struct State:
-    uint32_t children           # its first child; they end where those of the next state begin
+cdef packed struct State:
+    uint32_t children           # its first child; the others follow it
     uint32_t fallback           # state of the longest proper suffix
     uint32_t outputs            # its first output; they end where those of the next state begin
     uint32_t reports            # the longest suffix with outputs, itself included; 0 for none
+    uint16_t count              # children
+    uint8_t label               # the byte that leads to it
 
 
 cdef struct Automaton:          # every key of one lane: finds patterns and spans
     uint32_t count              # states; 0: no list reads this lane
     uint32_t[512] roots         # children of state 0, then of state 1; 0 for none
-    State* states               # breadth first, and one more behind the last
-    uint8_t* labels             # per state: the byte that leads to it
+    State* states               # depth first, and one more behind the last
     uint32_t* open_reports      # as State.reports, for outputs whose end is not tested; or NULL
     Output* outputs
 

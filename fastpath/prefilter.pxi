@@ -158,9 +158,11 @@ cdef void number_classes(ByteGate* gate, const Key* keys, uint32_t count) noexce
             gate.classes[symbol] = gate.classes[symbol & 255]
 
 
-cdef void fill_rows(ByteGate* gate, const Automaton* automaton) noexcept nogil:
-    """Write the row of each state: that of its fallback, and its own children."""
-    cdef uint32_t state, fallback, child, symbol, row = gate.stride, i
+cdef void fill_rows(
+    ByteGate* gate, const Automaton* automaton, const uint32_t* order
+) noexcept nogil:
+    """Write the row of each state, breadth first: that of its fallback, and its own children."""
+    cdef uint32_t taken, state, fallback, child, symbol, row = gate.stride, i
     cdef uint32_t* entries
     gate.hit = automaton.count * row
     for symbol in range(512):
@@ -168,12 +170,16 @@ cdef void fill_rows(ByteGate* gate, const Automaton* automaton) noexcept nogil:
         if automaton.roots[symbol & 255]:
             child = automaton.roots[symbol & 255]
         gate.table[gate.classes[symbol]] = row_of(gate, automaton, child)
-    for state in range(1, automaton.count):
+    for taken in range(1, automaton.count):
+        state = order[taken]
         entries = gate.table + <size_t> state * row
         fallback = automaton.states[state].fallback if state > 1 else 0
         memcpy(entries, gate.table + <size_t> fallback * row, row * sizeof(uint32_t))
-        for child in range(automaton.states[state].children, automaton.states[state + 1].children):
-            symbol = automaton.labels[child]
+        for child in range(
+            automaton.states[state].children,
+            automaton.states[state].children + automaton.states[state].count,
+        ):
+            symbol = automaton.states[child].label
             entries[gate.classes[symbol]] = row_of(gate, automaton, child)
             entries[gate.classes[256 | symbol]] = row_of(gate, automaton, child)
     entries = gate.table + gate.hit
@@ -199,6 +205,7 @@ cdef int build_byte_gate(
     cdef uint32_t longest = LONGEST_KEY, made
     cdef uint64_t states
     cdef Automaton automaton
+    cdef uint32_t* order
     size[0] = 0
     if kept == NULL:
         return NO_MEMORY
@@ -216,11 +223,11 @@ cdef int build_byte_gate(
         return TABLE_TOO_LARGE
     gate.table = <uint32_t*> bump_alloc(bump, size[0])
     if gate.table == NULL or build_automaton(
-        table, NULL, &automaton, scratch, scratch, kept, made, <uint32_t> states - 1
+        table, NULL, &automaton, scratch, scratch, kept, made, <uint32_t> states - 1, &order
     ):
         return NO_MEMORY
     gate.count = <uint32_t> states
-    fill_rows(gate, &automaton)
+    fill_rows(gate, &automaton, order)
     return BUILT
 
 
