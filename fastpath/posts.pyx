@@ -142,6 +142,8 @@ include "captures.pxi"
 include "times.pxi"
 include "markup.pxi"
 include "sources.pxi"
+include "schema_functions.pxi"
+include "found_values.pxi"
 include "post_fields.pxi"
 include "shapes.pxi"
 
