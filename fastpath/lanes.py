@@ -25,8 +25,10 @@ LETTER_PARTED = 8  # a separator of any kind stands before it; on the first byte
 # an l that is no i. It stands for no other.
 LETTER_OWN_FIRST = 16
 LETTER_OWN_LAST = 32
-LETTER_DRAWN = 64  # three of the run in a row are one letter as it is written
-LETTER_RUN = 128  # times how often it stands in a row, at most MAX_LETTER_RUN
+LETTER_DOT_FIRST = 64  # the same of an i that is no l
+LETTER_DOT_LAST = 128
+LETTER_DRAWN = 256  # three of the run in a row are one letter as it is written
+LETTER_RUN = 512  # times how often it stands in a row, at most MAX_LETTER_RUN
 MAX_LETTER_RUN = 15
 MAX_INNER_GAP = 3  # more separators than this part words even without white space
 MIN_SPACED_OUT = 3  # single-letter words in a row that are read as one word

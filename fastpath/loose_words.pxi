@@ -51,7 +51,7 @@ cdef struct Letter:             # of the squeezed lane
     uint32_t run
     uint32_t before             # LETTER_GAP, LETTER_PARTED
     uint32_t edges              # LETTER_STARTS, LETTER_ENDS
-    uint32_t own                # LETTER_OWN_FIRST, LETTER_OWN_LAST, LETTER_DRAWN
+    uint32_t own                # LETTER_SELF, LETTER_DRAWN
     uint32_t written            # the last of its run as it is written
     uint32_t alike              # how many at the end of its run are written so
     uint32_t start              # code points of the text, [start, end)

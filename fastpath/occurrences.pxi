@@ -41,7 +41,7 @@ cdef bint letters_fit(const View* view, const Output* output, uint32_t end) noex
             return False
         if output.asks[i] & LETTER_GAP and not has[i] & LETTER_PARTED:
             return False
-        if has[i] & ~output.asks[i] & (LETTER_OWN_FIRST | LETTER_OWN_LAST):
+        if has[i] & ~output.asks[i] & LETTER_SELF:
             return False
         run = has[i] / LETTER_RUN
         least = output.asks[i] / LETTER_RUN

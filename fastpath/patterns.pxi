@@ -31,8 +31,6 @@ cdef enum:
     KEY_SIZE = 1                # its bytes are none or too many
     KEY_LETTERS = 2             # too few for the squeezed lane
 
-    LETTER_OWN = LETTER_OWN_FIRST | LETTER_OWN_LAST
-
 
 cdef bint is_bounded(uint32_t code_point) noexcept nogil:
     """Say whether a word boundary can be asked for beside this end of a pattern."""
@@ -115,7 +113,7 @@ cdef int make_key(
             return KEY_NO_MEMORY
         for i in range(view.size):
             # Where it stands in the entry, and that the entry draws it out, is nothing to ask for.
-            asks[i] = view.letters[i] & <uint16_t> (LETTER_GAP | LETTER_OWN | -LETTER_RUN)
+            asks[i] = view.letters[i] & <uint16_t> (LETTER_GAP | LETTER_SELF | -LETTER_RUN)
         key.asks = asks
         start = end = True
     key.test_start = start and is_bounded(code_point_at(view.data, 0, &length))
@@ -145,7 +143,7 @@ cdef void ask_alike(Key* key, const Key* folded) noexcept nogil:
     if (
         key.size == folded.size
         and memcmp(key.data, folded.data, key.size) == 0
-        and compare_asks(key, folded, LETTER_OWN) == 0
+        and compare_asks(key, folded, LETTER_SELF) == 0
     ):
         key.asks = folded.asks
 

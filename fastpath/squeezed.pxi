@@ -8,6 +8,7 @@ cdef extern from "lookalike_tables.h":
 
 cdef enum:
     MAX_LETTER_RUN = 15         # fastpath.lanes
+    LETTER_LAST = LETTER_OWN_LAST | LETTER_DOT_LAST
     MIN_TURNED = 2              # fastpath.reference.squeezed
 
 
@@ -27,6 +28,14 @@ cdef inline bint is_apostrophe(const uint8_t* gap, size_t size) noexcept nogil:
     if size == 1:
         return gap[0] == c"'"
     return size == 3 and gap[0] == 0xE2 and gap[1] == 0x80 and gap[2] == 0x99
+
+
+cdef bint is_ascii(const uint8_t* text, uint32_t size) noexcept nogil:
+    cdef uint32_t at
+    for at in range(size):
+        if text[at] >= 0x80:
+            return False
+    return True
 
 
 cdef bint ascii_opens(const uint8_t* text, size_t size) noexcept nogil:
@@ -86,7 +95,7 @@ cdef void put_letter(Squeezing* s, const Letter* added) noexcept nogil:
             before.run = min(before.run + merged.run, <uint32_t> MAX_LETTER_RUN)
             before.edges = (before.edges & LETTER_STARTS) | (merged.edges & LETTER_ENDS)
             before.alike = before.alike + 1 if before.written == merged.written else 1
-            before.own = before.own & ~LETTER_OWN_LAST | merged.own & LETTER_OWN_LAST
+            before.own = before.own & ~LETTER_LAST | merged.own & LETTER_LAST
             if before.alike >= MIN_DRAWN:
                 before.own |= LETTER_DRAWN
             before.written = merged.written
@@ -128,14 +137,25 @@ cdef inline bint goes_on(const Unit* unit, bint imitating) noexcept nogil:
     return unit.word or (imitating and unit.kind == LOOSE_LETTER)
 
 
-cdef inline bint is_own(uint32_t letter) noexcept nogil:
-    return letter == c"l" or letter == c"m" or letter == c"w"
+cdef enum:
+    OWN_NONE = 0
+    OWN_LETTERS = 1             # units of the folded lane: an l, m or w is one in the text
+    OWN_DOTS = 2                # and an i is no capital I
 
 
-cdef void write_letters(Squeezing* s, bint as_latin, bint again, bint owned) noexcept nogil:
+cdef inline uint32_t own_of(uint32_t letter, uint32_t owned) noexcept nogil:
+    if owned != OWN_NONE and (letter == c"l" or letter == c"m" or letter == c"w"):
+        return LETTER_OWN_FIRST | LETTER_OWN_LAST
+    return LETTER_DOT_FIRST | LETTER_DOT_LAST if owned == OWN_DOTS and letter == c"i" else 0
+
+
+cdef void write_letters(
+    Squeezing* s, bint as_latin, bint again, uint32_t owned, const uint8_t* written
+) noexcept nogil:
     """Write the letters of all words; or `again` those of words that recall two.
 
-    `owned`: the units are those of the folded lane, where an l or m is one in the text.
+    `owned`: which letters stand for themselves in a word of plain letters, OWN_*; `written`: the
+    text, where it has one byte for each unit, else NULL.
     """
     cdef uint32_t index, at, left = 0, number = 0
     cdef bint resolved, apart = True
@@ -161,8 +181,8 @@ cdef void write_letters(Squeezing* s, bint as_latin, bint again, bint owned) noe
             if not apart:
                 letter.before = gap_before(s, left, at, word.spaced and word.spaced == number)
             letter.own = 0
-            if owned and word.plain and is_own(unit.code_point):
-                letter.own = LETTER_OWN_FIRST | LETTER_OWN_LAST
+            if word.plain and (written == NULL or written[at] != c"I"):
+                letter.own = own_of(unit.code_point, owned)
             letter.written = unit.code_point
             letter.alike = 1
             letter.edges = 0
@@ -264,7 +284,7 @@ cdef void read_otherwise(Squeezing* s, const uint8_t* text, uint32_t size) noexc
         read_words(s)
         find_spaced_out(s)
         find_imitations(s)
-        write_letters(s, True, True, False)
+        write_letters(s, True, True, OWN_NONE, NULL)
     if telling >= MIN_TURNED:
         read_turned(s, text, size)
 
@@ -298,7 +318,14 @@ cdef int squeeze(
     read_words(s)
     find_spaced_out(s)
     find_imitations(s)
-    write_letters(s, as_latin, False, not below.prototypes)
+    if below.prototypes:
+        write_letters(s, as_latin, False, OWN_NONE, NULL)
+    elif not otherwise:
+        write_letters(s, as_latin, False, OWN_DOTS, NULL)
+    elif s.unit_count == below.source_size and is_ascii(below.source, below.source_size):
+        write_letters(s, as_latin, False, OWN_DOTS, below.source)
+    else:
+        write_letters(s, as_latin, False, OWN_LETTERS, NULL)
     if otherwise:
         read_otherwise(s, below.source, below.source_size)
     for at in range(s.letter_count):

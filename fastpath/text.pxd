@@ -30,8 +30,11 @@ cdef enum:
     LETTER_PARTED = 8
     LETTER_OWN_FIRST = 16
     LETTER_OWN_LAST = 32
-    LETTER_DRAWN = 64
-    LETTER_RUN = 128
+    LETTER_DOT_FIRST = 64
+    LETTER_DOT_LAST = 128
+    LETTER_SELF = 240           # these four
+    LETTER_DRAWN = 256
+    LETTER_RUN = 512
     MIN_DRAWN = 3               # fastpath.reference.squeezed
 
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from fastpath.errors import BuildError
 from fastpath.lanes import (
+    LETTER_DOT_FIRST,
+    LETTER_DOT_LAST,
     LETTER_GAP,
     LETTER_OWN_FIRST,
     LETTER_OWN_LAST,
@@ -29,7 +31,7 @@ from fastpath.spec import LANES, KeywordList, Lane
 
 BOUNDARIES = ("word", "prefix", "none")
 REPORTS = ("all", "leftmost-longest")
-OWN = LETTER_OWN_FIRST | LETTER_OWN_LAST
+OWN = LETTER_OWN_FIRST | LETTER_OWN_LAST | LETTER_DOT_FIRST | LETTER_DOT_LAST
 SQUEEZED = LANES.index("squeezed")
 SKELETON = LANES.index("skeleton")
 

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastpath.lanes import (
+    LETTER_DOT_FIRST,
+    LETTER_DOT_LAST,
     LETTER_DRAWN,
     LETTER_ENDS,
     LETTER_GAP,
@@ -51,6 +53,8 @@ from fastpath.unicode_data import lookalike_tables as tables
 
 OPENING = frozenset(members(tables.OPENING))
 OWN = frozenset(map(ord, "lmw"))  # other letters are read as these, or these as others
+DOTTED = ord("i")
+_SELF = LETTER_OWN_FIRST | LETTER_OWN_LAST | LETTER_DOT_FIRST | LETTER_DOT_LAST
 MIN_DRAWN = 3  # letters in a row that no word has
 MIN_TURNED = 2  # letters upside down in a text that is read so; others look the same
 APOSTROPHES = ("'", "\u2019")
@@ -123,6 +127,8 @@ class _Letter(NamedTuple):
     ends: bool
     own: bool  # the first of its run stands for itself alone
     last_own: bool
+    dot: bool  # the same of an i
+    last_dot: bool
     drawn: bool  # three of its run in a row are written alike
     written: int  # the last of its run as it is written, and how many before it are so
     alike: int
@@ -153,6 +159,7 @@ class _Squeezing:
                 parted=before.parted,
                 starts=before.starts,
                 own=before.own,
+                dot=before.dot,
                 drawn=before.drawn or alike >= MIN_DRAWN,
                 alike=alike,
                 start=before.start,
@@ -187,10 +194,12 @@ def _write(
     chosen: list[bool],
     *,
     folded: bool,
+    written: str,
 ) -> None:
     """Write the letters of the chosen words; `imitating` ones in those that they recall.
 
     `folded`: the units are those of the folded lane, where an l or m is one in the text.
+    `written`: the character of each unit as it stands there, if an i may be told from an I.
     """
     left = 0  # separators begin at this unit
     last_number, apart = 0, True
@@ -209,6 +218,8 @@ def _write(
             letter = unit.letter if resolved else unit.code_point
             recalled = unit.recalled if imitating[index] else None
             own = folded and held.plain and unit.code_point in OWN
+            dot = folded and held.plain and unit.code_point == DOTTED and written != ""
+            dot = dot and written[at] == "i"
             out.put(
                 _Letter(
                     letter if recalled is None else recalled,
@@ -219,6 +230,8 @@ def _write(
                     not _goes_on(units, at + 1, imitating[index]),
                     own,
                     own,
+                    dot,
+                    dot,
                     False,
                     unit.code_point,
                     1,
@@ -236,6 +249,7 @@ def _read(
     units: list[Unit],
     *,
     folded: bool = False,
+    written: str = "",
     as_latin: bool = True,
     again: bool = False,
 ) -> None:
@@ -244,7 +258,7 @@ def _read(
     numbers = spaced_out(words)
     imitating = [as_latin and each for each in imitations(units, words, numbers)]
     chosen = chosen_again(units, words, numbers, imitating) if again else [True] * len(words)
-    _write(out, units, words, numbers, imitating, chosen, folded=folded)
+    _write(out, units, words, numbers, imitating, chosen, folded=folded, written=written)
 
 
 class _Turned(NamedTuple):
@@ -285,7 +299,7 @@ def _read_turned(out: _Squeezing, text: str) -> None:
             gap = before and bool(out.letters)
             parted = gap and each is not run[-1]
             span = (run[0].at, run[0].at, run[-1].at + 1)
-            about = (False, False, False, each.letter, 1)
+            about = (False, False, False, False, False, each.letter, 1)
             out.put(_Letter(each.letter, 1, gap, parted, before, each.starts, *about, *span))
             before = each.starts
 
@@ -303,6 +317,7 @@ def _lettered(letters: list[_Letter]) -> tuple[bytes, tuple[int, ...]]:
         encoded = chr(each.letter).encode()
         bits = LETTER_STARTS * each.starts + LETTER_ENDS * each.ends + LETTER_RUN * each.run
         bits += LETTER_OWN_FIRST * each.own + LETTER_OWN_LAST * each.last_own
+        bits += LETTER_DOT_FIRST * each.dot + LETTER_DOT_LAST * each.last_dot
         bits += LETTER_DRAWN * each.drawn
         before = LETTER_GAP * each.gap + LETTER_PARTED * each.parted
         data += encoded
@@ -318,7 +333,8 @@ def squeezed_of(view: LaneView, *, folded: bool, as_latin: bool) -> LetterView:
     """
     out = _Squeezing()
     units = units_of(view, ((0, 0),) * len(view.data))
-    _read(out, units, folded=folded, as_latin=as_latin)
+    written = "".join(chr(unit.code_point) for unit in units)
+    _read(out, units, folded=folded, written=written, as_latin=as_latin)
     return LetterView(*_lettered([_paired(each) for each in out.letters]), view.truncated)
 
 
@@ -329,7 +345,9 @@ def _squeezed(text: str) -> list[_Letter]:
         if opens_skeleton(text):
             _read(out, units_of(skeleton_of(text), spans_skeleton(text)))
         else:
-            _read(out, units_of(view_folded(text), spans_folded(text)), folded=True)
+            units = units_of(view_folded(text), spans_folded(text))
+            written = text if text.isascii() and len(text) == len(units) else ""
+            _read(out, units, folded=True, written=written)
         _read(out, units_again(text), again=True)
         _read_turned(out, text)
     return [_paired(each) for each in out.letters]
@@ -363,7 +381,7 @@ def fits(found: Sequence[int], wanted: Sequence[int], letters: bytes) -> bool:
             return False
         if asks & LETTER_GAP and not has & LETTER_PARTED:
             return False
-        if has & ~asks & (LETTER_OWN_FIRST | LETTER_OWN_LAST):
+        if has & ~asks & _SELF:
             return False
         run, least = has // LETTER_RUN, asks // LETTER_RUN
         drawn = has & LETTER_DRAWN if letters[at] == ord("i") else run >= MIN_DRAWN

@@ -182,6 +182,8 @@ MATCHES = [
     ("m-beside-digits-is-read-both-ways", ["carne"], "c4me", [(0, 0, 4, 1)]),
     ("l-is-no-i", ["snuggie", "spilt", "bailed"], "4u snuggle split balled", []),
     ("l-beside-signs-is-read-both-ways", ["biting"], "b!tlng", [(0, 0, 6, 1)]),
+    ("i-is-no-l", ["polls", "falls", "allen"], "4u polis fails alien ALLEN", [(2, 21, 26, 1)]),
+    ("i-beside-other-writing-may-be-l", ["falls"], "fails – 4u", [(0, 0, 5, 1)]),
     ("capital-i-is-l", ["females", "legal"], "femaIes Iegal", [(0, 0, 7, 1), (1, 8, 13, 1)]),
     ("letters-of-one-group-are-not-drawn-out", ["legal", "seing"], "illegal selling", []),
     ("liberal-within-a-word", ["liberal"], "Illiberal", []),
