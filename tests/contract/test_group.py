@@ -225,3 +225,17 @@ def test_second_process_of_a_slot_fences_the_first(cluster: Cluster) -> None:
     poll_until(two, lambda: bool(assigned(two)), "taking the slot")
     with pytest.raises(Fenced):
         one.commit({Partition(cluster.topic, 0): 1}, one.group(), 10)
+
+
+def test_a_process_whose_slot_was_taken_ends_though_it_has_nothing_to_write(
+    cluster: Cluster,
+) -> None:
+    one = cluster.source("one")
+    begin(one)
+    two = cluster.source("one")
+    poll_until(two, lambda: bool(assigned(two)), "taking the slot")
+    with pytest.raises(Fenced):
+        poll_until(one, lambda: False, "being fenced")
+    before = two.group()
+    two.commit({Partition(cluster.topic, 0): 1}, before, 10)
+    assert two.group() == before

@@ -40,7 +40,7 @@ STOPS_S = (1.0, 12.0)  # below and above the session timeout, whichever the scen
 LONG_STOPS_S = (20.0, 70.0)  # above a transaction's timeout, and above what a phase may last
 STARVED_S = 8.0  # a process that needs nothing more works on, and is killed then
 ENDED = frozenset({-signal.SIGKILL, 70, 71})  # what heals by a restart; anything else is wrong
-ZOMBIE_S = 15.0  # a fenced process ends with its next write; without work it may never write
+ZOMBIE_S = 15.0  # a fenced process ends with its next write, or once a heartbeat heard of it
 
 
 class Fault(NamedTuple):
@@ -148,7 +148,7 @@ class Tally:
 
     kills: Counter[str] = field(default_factory=Counter)  # by failpoint; "anywhere" at random
     stops: Counter[str] = field(default_factory=Counter)
-    idle: Counter[str] = field(default_factory=Counter)  # zombies that had nothing to write
+    idle: Counter[str] = field(default_factory=Counter)  # zombies that did not end in time
     starved: Counter[str] = field(default_factory=Counter)  # ended for lack of it, by themselves
     exits: Counter[int] = field(default_factory=Counter)
     crashes: list[str] = field(default_factory=list)  # lines of Python that called what crashed
@@ -354,7 +354,7 @@ class Slot(threading.Thread):
         self._kill(worker, "anywhere")
 
     def _await_end_of_zombie(self, worker: WorkerProcess, point: str) -> None:
-        """A fenced process ends by itself as soon as it has something to write."""
+        """A fenced process ends by itself with its next write, or once a heartbeat heard of it."""
         if not within(lambda: worker.process.poll() is not None, ZOMBIE_S):
             with self._tally.lock:
                 self._tally.idle[point] += 1

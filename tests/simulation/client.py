@@ -42,6 +42,7 @@ class Consumer:
         self.generation = -1
         self.state = "new"  # joining, stable
         self.fenced = False
+        self._silent = False  # it was at the last poll
         self.rebalances = 0
         self.assigned: frozenset[Partition] = Ordered()
         self.positions: dict[Partition, int] = {}
@@ -78,6 +79,9 @@ class Consumer:
     def poll(self) -> Batch:
         """Run the callbacks that wait, then hand out what is there."""
         self._join()
+        if self.fenced and self._silent:
+            raise Fenced(f"another process took over instance {self.instance}")
+        self._silent = self.fenced  # one poll more: a stable member without heartbeats
         polled = self._fetch()
         group = self.group()
         lags = {

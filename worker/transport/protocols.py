@@ -96,6 +96,7 @@ class Source(Protocol):
             RetentionOvertook: a position lies behind the end of the log.
             Fatal: a position lies before its beginning (a restart compares it with the committed
                 offset), or the client failed in a way that no record explains.
+            Fenced: another process took over this slot. A commit may hear of it first.
         """
 
     def group(self) -> Group:

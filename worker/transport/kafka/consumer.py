@@ -152,6 +152,7 @@ class KafkaSource:
             # Joining without metadata ends in an empty assignment and a second rebalance.
             self._consumer.partitions_for_topic(topic)
         self._suspects: dict[Partition, int] = {}  # offset at which the client raised once
+        self._silent = -1  # generation that the last poll left without heartbeats
         self._consumer.subscribe(topics=wanted, listener=self._listener)
 
     def group(self) -> Group:
@@ -190,7 +191,24 @@ class KafkaSource:
             return Polled()
         except Exception as error:  # noqa: BLE001  # a record made the client raise
             return self._after_failure(error)
+        self._check_heartbeats()
         return self._gather(polled, max_records)
+
+    def _check_heartbeats(self) -> None:
+        """End a member that a twin of its slot fenced, though it has nothing to write.
+
+        The client logs it, sends no heartbeat from then on and stays a stable member for itself;
+        were the twin gone, nobody would work for the slot. A join switches heartbeats on a moment
+        after it makes the member stable, so one look is too few.
+        """
+        coordinator = self._consumer._coordinator
+        member = self._consumer.group_metadata()
+        silent = -1
+        if member.state is MemberState.STABLE and not coordinator._heartbeat_enabled:
+            silent = member.generation_id
+        if silent != -1 and silent == self._silent:
+            raise Fenced(self._fenced())
+        self._silent = silent
 
     def _outside(self, error: client_errors.OffsetOutOfRangeError) -> WeirError:
         """Judge positions outside their logs: those before the beginning a restart settles.

@@ -42,6 +42,7 @@ class MemorySource:
         self._rebalances = 0
         self._generation = -1
         self._fenced = False
+        self._silent = False  # it was polled since
         self._assigned: frozenset[Partition] = frozenset()
         self._positions: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
@@ -71,7 +72,10 @@ class MemorySource:
     def poll(self, timeout_s: float, max_records: int) -> Polled:
         """Return what is there; joins the group first if it moved on, and never waits."""
         del timeout_s
+        if self._fenced and self._silent:
+            raise Fenced(f"another process took over instance {self.instance}")
         if self._fenced:
+            self._silent = True  # a heartbeat hears of it, some time later
             return Polled()
         if not self.stable:
             self._join()
