@@ -87,6 +87,28 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # the client 
         self.settled = self.rebalances
 
 
+class Fencing:
+    """Tell from the client's heartbeats that a twin of the slot fenced this member.
+
+    The client logs it, sends no heartbeat from then on and stays a stable member for itself. One
+    that has nothing to write would stay for ever, and were the twin gone, nobody would work for
+    the slot. Heartbeats are off while the client joins again, too, and come on a moment after the
+    member is stable: so it must not be joining, and one look is too few.
+    """
+
+    def __init__(self) -> None:
+        self._silent = -1  # generation that the last look found without heartbeats
+
+    def heard(self, consumer: KafkaConsumer) -> bool:
+        """Look, after a poll; never blocks."""
+        coordinator, member = consumer._coordinator, consumer.group_metadata()
+        still = member.state is MemberState.STABLE and not coordinator.rejoining
+        silent = member.generation_id if still and not coordinator._heartbeat_enabled else -1
+        again = silent != -1 and silent == self._silent
+        self._silent = silent
+        return again
+
+
 class RecordHeaders(Mapping[tuple[Partition, int], Headers]):
     """Look up the headers of records in their views when asked: only dead letters ask."""
 
@@ -152,7 +174,7 @@ class KafkaSource:
             # Joining without metadata ends in an empty assignment and a second rebalance.
             self._consumer.partitions_for_topic(topic)
         self._suspects: dict[Partition, int] = {}  # offset at which the client raised once
-        self._silent = -1  # generation that the last poll left without heartbeats
+        self._fencing = Fencing()
         self._consumer.subscribe(topics=wanted, listener=self._listener)
 
     def group(self) -> Group:
@@ -191,24 +213,9 @@ class KafkaSource:
             return Polled()
         except Exception as error:  # noqa: BLE001  # a record made the client raise
             return self._after_failure(error)
-        self._check_heartbeats()
-        return self._gather(polled, max_records)
-
-    def _check_heartbeats(self) -> None:
-        """End a member that a twin of its slot fenced, though it has nothing to write.
-
-        The client logs it, sends no heartbeat from then on and stays a stable member for itself;
-        were the twin gone, nobody would work for the slot. A join switches heartbeats on a moment
-        after it makes the member stable, so one look is too few.
-        """
-        coordinator = self._consumer._coordinator
-        member = self._consumer.group_metadata()
-        silent = -1
-        if member.state is MemberState.STABLE and not coordinator._heartbeat_enabled:
-            silent = member.generation_id
-        if silent != -1 and silent == self._silent:
+        if self._fencing.heard(self._consumer):
             raise Fenced(self._fenced())
-        self._silent = silent
+        return self._gather(polled, max_records)
 
     def _outside(self, error: client_errors.OffsetOutOfRangeError) -> WeirError:
         """Judge positions outside their logs: those before the beginning a restart settles.
