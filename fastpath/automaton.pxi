@@ -130,7 +130,7 @@ cdef void fill_automaton(
     const Key* keys, uint32_t count, Node* nodes, uint32_t* waiting,
 ) noexcept nogil:
     """Number the states of sorted keys depth first; `waiting` has room for all of them."""
-    cdef uint32_t made = 2, outputs = 0, left = 2, state, child
+    cdef uint32_t made = 2, outputs = 0, left = 2, state, first, child
     cdef uint32_t rooted = 0
     while rooted < count and not is_rooted(&keys[rooted]):
         rooted += 1
@@ -145,11 +145,11 @@ cdef void fill_automaton(
     while left:
         left -= 1
         state = waiting[left]
-        child = made
+        first = made
         made = add_children(table, filtered, automaton, keys, nodes, state, made, &outputs)
         # The first child is taken next, so its own children come right behind this one's.
-        for child in range(made, child, -1):
-            waiting[left] = child - 1
+        for child in range(made - 1, first - 1, -1):
+            waiting[left] = child
             left += 1
     automaton.states[automaton.count].outputs = outputs
 

@@ -28,6 +28,7 @@ from libc.stdlib cimport free, malloc, realloc
 from fastpath.checksum cimport crc32c
 from fastpath.posts cimport is_utf8
 from fastpath.records cimport BatchView, RecordRef, adopt
+from fastpath.utf8 cimport is_ascii
 
 from fastpath.inflate import MAX_INFLATED_BYTES, InflatedTooLargeError, InflateError, inflate
 from fastpath.spec import BATCH_ERRORS

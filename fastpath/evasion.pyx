@@ -7,10 +7,10 @@ screen counts where a gate reads one of the counts, and conditions read them of 
 
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memset
 
-from fastpath.utf8 cimport decode
+from fastpath.utf8 cimport decode, is_ascii
 
 from fastpath.columns import Evasion
 from fastpath.spec import MIXED_WORD_LETTERS
@@ -46,19 +46,6 @@ cdef struct Word:
 cdef inline uint32_t entry_of(uint32_t code_point) noexcept nogil:
     cdef uint32_t block = script_blocks[code_point >> SCRIPT_SHIFT]
     return script_entries[block << SCRIPT_SHIFT | (code_point & ((1 << SCRIPT_SHIFT) - 1))]
-
-
-cdef inline bint is_ascii(const uint8_t* text, size_t size) noexcept nogil:
-    cdef uint64_t octets, tops = 0
-    cdef size_t at = 0
-    while size - at >= 8:
-        memcpy(&octets, text + at, 8)
-        tops |= octets
-        at += 8
-    while at < size:
-        tops |= text[at]
-        at += 1
-    return not tops & 0x8080808080808080u
 
 
 cdef inline void read_letter(Word* word, uint32_t script) noexcept nogil:

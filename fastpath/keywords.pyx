@@ -48,6 +48,7 @@ from fastpath.text cimport (
     squeezed_lane,
     squeezed_pattern,
 )
+from fastpath.utf8 cimport is_ascii
 
 import time
 

@@ -27,6 +27,7 @@ LETTER_OWN_FIRST = 16
 LETTER_OWN_LAST = 32
 LETTER_DOT_FIRST = 64  # the same of an i that is no l
 LETTER_DOT_LAST = 128
+LETTER_SELF = LETTER_OWN_FIRST | LETTER_OWN_LAST | LETTER_DOT_FIRST | LETTER_DOT_LAST
 LETTER_DRAWN = 256  # three of the run in a row are one letter as it is written
 LETTER_RUN = 512  # times how often it stands in a row, at most MAX_LETTER_RUN
 MAX_LETTER_RUN = 15

@@ -275,15 +275,6 @@ cdef int compare_found(const void* left, const void* right) noexcept nogil:
     return 1 if a > b else -1
 
 
-cdef bint is_ascii(const uint8_t* data, uint32_t size) noexcept nogil:
-    cdef uint32_t at = 0
-    cdef uint64_t high = 0
-    while at < size:
-        high |= load_up_to_8(data + at, size - at)
-        at += 8
-    return not high & 0x8080808080808080u
-
-
 cdef int map_lane(
     Bump* bump, const Lane* lane, uint32_t number, LaneMap* maps
 ) noexcept nogil:

@@ -79,14 +79,6 @@ cdef inline bint take_bytes(Span* span, const uint8_t** at, int64_t* size) noexc
     return True
 
 
-cdef inline bint is_ascii(const uint8_t* at, int64_t size) noexcept nogil:
-    cdef uint8_t seen = 0
-    cdef int64_t i
-    for i in range(size):
-        seen |= at[i]
-    return seen < 0x80
-
-
 cdef int take_headers(Span* span, bint check_keys) noexcept nogil:
     """Walk the headers of a record up to its end; each takes at least two bytes."""
     cdef int64_t count, key_size, value_size
@@ -98,7 +90,9 @@ cdef int take_headers(Span* span, bint check_keys) noexcept nogil:
     while count > 0:
         if not take_bytes(span, &key, &key_size) or key_size < 0:
             return BAD_RECORD
-        if check_keys and not is_ascii(key, key_size) and not is_utf8(key, <size_t>key_size):
+        if check_keys and not (
+            is_ascii(key, <size_t> key_size) or is_utf8(key, <size_t> key_size)
+        ):
             result = BAD_HEADER_KEY
         if not take_bytes(span, &value, &value_size):
             return BAD_RECORD

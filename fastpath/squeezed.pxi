@@ -30,14 +30,6 @@ cdef inline bint is_apostrophe(const uint8_t* gap, size_t size) noexcept nogil:
     return size == 3 and gap[0] == 0xE2 and gap[1] == 0x80 and gap[2] == 0x99
 
 
-cdef bint is_ascii(const uint8_t* text, uint32_t size) noexcept nogil:
-    cdef uint32_t at
-    for at in range(size):
-        if text[at] >= 0x80:
-            return False
-    return True
-
-
 cdef bint ascii_opens(const uint8_t* text, size_t size) noexcept nogil:
     """Say whether the ASCII of a text may hide a word: `reference.squeezed.opens_squeezed`."""
     cdef size_t at, gap_start = 0

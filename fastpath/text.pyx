@@ -16,7 +16,7 @@ from libc.string cimport memchr, memcpy, memmove, memset
 
 from fastpath.arena cimport Arena, Bump, bump_alloc, bump_commit, bump_reserve
 from fastpath.isa cimport isa_level
-from fastpath.utf8 cimport decode
+from fastpath.utf8 cimport decode, is_ascii
 
 from fastpath.lanes import LaneView, LetterView, NormalisedText
 

@@ -13,12 +13,9 @@ from typing import NamedTuple
 
 from fastpath.errors import BuildError
 from fastpath.lanes import (
-    LETTER_DOT_FIRST,
-    LETTER_DOT_LAST,
     LETTER_GAP,
-    LETTER_OWN_FIRST,
-    LETTER_OWN_LAST,
     LETTER_RUN,
+    LETTER_SELF,
     MAX_PATTERN_BYTES,
     MIN_SQUEEZED_LETTERS,
     LaneView,
@@ -31,7 +28,6 @@ from fastpath.spec import LANES, KeywordList, Lane
 
 BOUNDARIES = ("word", "prefix", "none")
 REPORTS = ("all", "leftmost-longest")
-OWN = LETTER_OWN_FIRST | LETTER_OWN_LAST | LETTER_DOT_FIRST | LETTER_DOT_LAST
 SQUEEZED = LANES.index("squeezed")
 SKELETON = LANES.index("skeleton")
 
@@ -139,13 +135,13 @@ def _squeezed_keys(folded: LaneView, views: list[LaneView], *, as_latin: bool) -
     yield own
     for view in views:
         key = _squeezed_key(squeezed_of(view, folded=False, as_latin=as_latin))
-        if key != own._replace(asks=tuple(each & ~OWN for each in own.asks)):
+        if key != own._replace(asks=tuple(each & ~LETTER_SELF for each in own.asks)):
             yield key
 
 
 def _squeezed_key(view: LetterView) -> Key:
     # Where it stands in the entry, and that the entry draws it out, is nothing to ask for.
-    asked = LETTER_GAP | OWN | -LETTER_RUN
+    asked = LETTER_GAP | LETTER_SELF | -LETTER_RUN
     return Key(view.data, tuple(each & asked for each in view.letters))
 
 

@@ -26,6 +26,7 @@ from fastpath.lanes import (
     LETTER_OWN_LAST,
     LETTER_PARTED,
     LETTER_RUN,
+    LETTER_SELF,
     LETTER_STARTS,
     MAX_INNER_GAP,
     MAX_LETTER_RUN,
@@ -54,7 +55,6 @@ from fastpath.unicode_data import lookalike_tables as tables
 OPENING = frozenset(members(tables.OPENING))
 OWN = frozenset(map(ord, "lmw"))  # other letters are read as these, or these as others
 DOTTED = ord("i")
-_SELF = LETTER_OWN_FIRST | LETTER_OWN_LAST | LETTER_DOT_FIRST | LETTER_DOT_LAST
 MIN_DRAWN = 3  # letters in a row that no word has
 MIN_TURNED = 2  # letters upside down in a text that is read so; others look the same
 APOSTROPHES = ("'", "\u2019")
@@ -381,7 +381,7 @@ def fits(found: Sequence[int], wanted: Sequence[int], letters: bytes) -> bool:
             return False
         if asks & LETTER_GAP and not has & LETTER_PARTED:
             return False
-        if has & ~asks & _SELF:
+        if has & ~asks & LETTER_SELF:
             return False
         run, least = has // LETTER_RUN, asks // LETTER_RUN
         drawn = has & LETTER_DRAWN if letters[at] == ord("i") else run >= MIN_DRAWN
