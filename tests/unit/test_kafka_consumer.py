@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 from kafka import TopicPartition
+from kafka.coordinator.base import MemberState
 from kafka.errors import CorruptRecordError
 from kafka.record.memory_records import MemoryRecords
 
 from fastpath.batches import RecordBatches
 from fastpath.inflate import MAX_INFLATED_BYTES, InflatedTooLargeError
 from tests.support.batches import RawKey, batch, broken
-from worker.transport.kafka.consumer import KafkaSource, RecordHeaders
+from worker.transport.kafka.consumer import Fencing, KafkaSource, RecordHeaders
 from worker.transport.kafka.plain_records import KeptRecords
 from worker.transport.protocols import Partition, Quarantined
 
@@ -59,8 +60,12 @@ class Standing:
         state = SimpleNamespace(position=self.position, highwater=2, paused=False)
         self._subscription = SimpleNamespace(assignment={TP: state})
         self._next_partition_records: KeptRecords | None = None
+        self._coordinator = SimpleNamespace(rejoining=False, _heartbeat_enabled=True)
         self._buffer = buffer
         self.polls = 0
+
+    def group_metadata(self) -> SimpleNamespace:
+        return SimpleNamespace(state=MemberState.STABLE, generation_id=1)
 
     def poll(self, **_options: object) -> dict[object, object]:
         self.polls += 1
@@ -82,6 +87,7 @@ def test_a_record_that_fails_is_fetched_once_more_and_then_saved_for_good() -> N
         _fetcher=client,
         _views=False,
         _suspects={},
+        _fencing=Fencing(),
         _listener=SimpleNamespace(rebalances=0),
     )
     assert source.poll(0.1, 10).items == (), "a transfer error would go away"
