@@ -69,10 +69,121 @@ cdef int count_first(
     if t.full == NULL:
         return BROKEN
     slot.entry = t.full
-    if not build_tracks(t, of, t.full):
+    if not build_tracks(t, t.full):
         return BROKEN
     t.kept = 0
     return find_runs(t, of, t.full, time, <uint64_t>-1)
+
+
+cdef bint make_current(Table* t, OfType* of, Full* full) noexcept nogil:
+    """Retire what has passed; what is freed lags behind, by half at most."""
+    cdef size_t i
+    cdef uint32_t live = 0
+    if full.state & IS_STALE:
+        sort_by_arrival(full)
+        full.state &= ~<uint8_t>IS_STALE
+        if full.tracks != NULL or full.by_identity != NULL:
+            return build_tracks(t, full)
+    if full.tracks == NULL:
+        for i in range(full.count):
+            if not is_kept(t, full, full.kept[i].seen):
+                drop_past(t, full)
+                break
+        return True
+    retire_all(t, full)
+    for i in range(of.lengths):
+        if not full.tracks[i].sketched:
+            live = max(live, full.tracks[i].size)
+    return full.count <= 2 * live + LISTED_KEPT or count_anew(t, full)
+
+
+cdef int count_again(Table* t, OfType* of, Full* full, const uint8_t* entry) noexcept nogil:
+    """Count one more sighting of a fingerprint; FOUND where it has runs to judge."""
+    cdef size_t size = sizeof(Seen) + entry_ids(entry), i
+    cdef Track* longest
+    cdef Seen* seen
+    cdef bint exact = False, twice = False, sketched = False
+    if not make_current(t, of, full):
+        return BROKEN
+    if full.tracks == NULL and full.count + 1 >= of.build_at:
+        if not build_tracks(t, full):
+            return BROKEN
+    seen = <Seen*>slab_alloc(&t.slab, size)
+    if seen == NULL:
+        return BROKEN
+    fill_seen(t, seen, entry)
+    seen.state = IS_CHANGED
+    if full.count == full.capacity and not reserve_kept(t, full, 2 * full.capacity + 2):
+        slab_free(&t.slab, seen, size)
+        return BROKEN
+    append_kept(t, full, seen)
+    full.count -= 1  # not before it is known to be new
+    t.kept = -1
+    t.done = 0
+    for i in range(of.lengths):
+        exact |= full.tracks == NULL or not full.tracks[i].sketched
+        sketched |= full.tracks != NULL and full.tracks[i].sketched
+    twice = exact and find_twice(full, full.count) < full.count
+    if twice and not sketched:
+        t.repeated += 1
+        slab_free(&t.slab, seen, size)
+        return COUNTED
+    longest = NULL if full.tracks == NULL else &full.tracks[of.lengths - 1]
+    if not twice and t.held >= t.max_sightings and (
+        longest == NULL or not (longest.sketched or longest.size >= t.exact)
+    ):
+        t.refused += 1
+        slab_free(&t.slab, seen, size)
+        return COUNTED
+    return count_new(t, of, full, entry, seen, twice)
+
+
+cdef int count_new(
+    Table* t, OfType* of, Full* full, const uint8_t* entry, Seen* seen, bint twice
+) noexcept nogil:
+    """Count a sighting that no exact count holds yet, or that sketches count again (`twice`)."""
+    cdef size_t size = seen_bytes(seen), i
+    cdef uint32_t index = full.count
+    cdef uint64_t counted = 0
+    cdef int64_t time = seen.time
+    cdef bint exact = full.tracks == NULL
+    if not twice and full.tracks != NULL:
+        for i in range(of.lengths):
+            if not full.tracks[i].sketched and full.tracks[i].size >= t.exact:
+                if not sketch_all(t, of, full, i):
+                    return BROKEN
+            exact |= not full.tracks[i].sketched
+    if twice or not exact:
+        slab_free(&t.slab, seen, size)
+        full.newest = max(full.newest, time)
+        if not exact and not twice:
+            free_kept(t, full)
+    else:
+        full.count += 1
+        full.newest = max(full.newest, time)
+        t.kept = index
+        if full.tracks == NULL or not full.tracks[of.lengths - 1].sketched:
+            hold(t, of, time)
+    if not list_change(t, full):
+        return BROKEN
+    if full.tracks == NULL:
+        return COUNTED
+    if t.kept >= 0:
+        if not is_index_full(full, full.count):
+            index_kept(full, index)
+        elif not new_index(full, full.count):
+            return BROKEN
+        start_account(of, full, index)
+    for i in range(of.lengths):
+        if full.tracks[i].sketched:
+            if not count_sketched(t, of, &full.tracks[i], i, entry):
+                return BROKEN
+        elif t.kept < 0:
+            continue
+        elif not count_exactly(of, full, i, index):
+            return BROKEN
+        counted |= <uint64_t>1 << i
+    return find_runs(t, of, full, time, counted)
 
 
 cdef int count_one(Table* t, const uint8_t* entry, uint32_t hash_) noexcept nogil:

@@ -1,5 +1,5 @@
-# Estimate distinct accounts past the exact cap: HyperLogLog (Flajolet, Fusy, Gandouet, Meunier
-# 2007) with integer arithmetic throughout. Included by fingerprints.pyx.
+# Count runs past the exact cap, and estimate their distinct accounts: HyperLogLog (Flajolet, Fusy,
+# Gandouet, Meunier 2007) with integer arithmetic throughout. Included by fingerprints.pyx.
 
 from decimal import Decimal, localcontext
 
@@ -71,3 +71,88 @@ cdef uint32_t estimate_run(Track* track, uint32_t at) noexcept nogil:
                     merged[j] = max(merged[j], track.runs[i].registers[j])
         run.estimate = estimate_of(merged)
     return run.estimate
+
+
+# --- Counting past the exact cap -----------------------------------------------------------------
+
+cdef bint give_registers(Table* t, Run* run) noexcept nogil:
+    run.registers = <uint8_t*>slab_alloc(&t.slab, REGISTERS)
+    if run.registers == NULL:
+        return False
+    memset(run.registers, 0, REGISTERS)
+    run.changed = True
+    return True
+
+
+cdef bint sketch_all(Table* t, OfType* of, Full* full, size_t length) noexcept nogil:
+    """Turn what a length keeps into sketches and let it go; false when memory ran out."""
+    cdef Track* track = &full.tracks[length]
+    cdef int64_t tick
+    cdef Run* run
+    cdef uint32_t i
+    for i in range(full.count):
+        tick = floor_divide(full.kept[i].seen.time, of.tick_ms[length])
+        if tick < of.floors[length]:
+            continue
+        run = &track.runs[find_run(track, tick)]
+        if run.registers == NULL and not give_registers(t, run):
+            return False
+        add_account(
+            t, run.registers, account_of(full.kept[i].seen), full.kept[i].seen.account_size
+        )
+        if length == of.lengths - 1:
+            held_counter(of, tick)[0] -= 1
+            t.held -= 1
+    for i in range(track.count):
+        track.runs[i].accounts = track.runs[i].estimate = 0
+    track.sketched = True
+    return True
+
+
+cdef bint count_sketched(
+    Table* t, OfType* of, Track* track, size_t length, const uint8_t* entry
+) noexcept nogil:
+    """Count a sighting past the exact cap; false when memory ran out."""
+    cdef int64_t tick = floor_divide(placed(load64(entry + 44)), of.tick_ms[length])
+    cdef int64_t lowest = max(tick - RUN_TICKS + 1, of.floors[length])
+    cdef Run* runs = ensure_runs(track, lowest, tick)
+    cdef uint32_t i
+    cdef bint moved
+    if runs == NULL:
+        return False
+    if runs[tick - lowest].registers == NULL and not give_registers(t, &runs[tick - lowest]):
+        return False
+    moved = add_account(t, runs[tick - lowest].registers, entry + ENTRY, load16(entry + 76))
+    for i in range(<uint32_t>(tick - lowest + 1)):
+        runs[i].sightings += 1
+        if moved:
+            runs[i].estimate = 0
+    runs[tick - lowest].at_tick += 1
+    runs[tick - lowest].changed = True
+    track.size += 1
+    return True
+
+
+cdef bint sum_sketched(Track* track, int64_t floor) noexcept nogil:
+    """Count the sightings of every run anew from those of the ticks."""
+    cdef uint32_t i, j
+    track.size = 0
+    for i in range(track.count):
+        track.runs[i].sightings = track.runs[i].estimate = 0
+        track.size += track.runs[i].at_tick
+    i = track.count
+    while i > 0:  # from the newest: what is made on the way stands before it
+        i -= 1
+        if track.runs[i].at_tick > 0:
+            j = track.count
+            if ensure_runs(
+                track, max(track.runs[i].first - RUN_TICKS + 1, floor), track.runs[i].first
+            ) == NULL:
+                return False
+            i += track.count - j
+    for i in range(track.count):
+        for j in range(i, track.count):
+            if track.runs[j].first >= track.runs[i].first + RUN_TICKS:
+                break
+            track.runs[i].sightings += track.runs[j].at_tick
+    return True

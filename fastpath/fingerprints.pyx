@@ -125,6 +125,7 @@ cdef inline int64_t placed(int64_t time) noexcept nogil:
 
 
 include "fingerprint_sketches.pxi"
+include "fingerprint_kept.pxi"
 include "fingerprint_runs.pxi"
 include "fingerprint_slots.pxi"
 include "fingerprint_counting.pxi"
