@@ -11,7 +11,7 @@ from typing import Any
 FOLDER = Path(__file__).parent / "record" / "charts"
 INSTALL = "pip install --group bench"
 # What a chart of a family shows, the first that its records have.
-SHOWN = (("posts_per_s", "{unit}s per second"), ("recall", "share found"))
+SHOWN = (("recall", "share found"), ("posts_per_s", "{unit}s per second"))
 _COLOURS = ("#1b6ca8", "#e08e45", "#7a9e7e", "#a23b72", "#8d99ae", "#c9ada7", "#5c677d")
 # Equal records give equal files: no date, and ids that do not depend on chance.
 _STYLE = {"svg.hashsalt": "weir", "font.size": 9, "axes.spines.top": False,

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from benchmarks.micro.recall import judged
 from fastpath.keywords import Keywords
 from fastpath.spec import KeywordList
 from fastpath.unicode_data import lookalikes
@@ -15,9 +16,9 @@ from tests.support.disguises import KINDS, disguised
 from tests.support.requirements import require_shared
 
 DISGUISE_LANES = ("skeleton", "squeezed")
-# Rows of the labelled tweets whose extra match was read and is the word in disguise: letters
-# drawn out, or a sign in place of one.
-READ_AND_TRUE = 8
+# Matches in the labelled tweets that were read and are the word in disguise, though their letters
+# are not those of the word.
+READ_AND_TRUE = {("bitch", "b!tch")}
 
 
 def long_words(language: str) -> tuple[str, ...]:
@@ -79,15 +80,8 @@ def test_real_text_is_matched_no_more_than_it_should_be():
         tweets = [row["tweet"] for row in csv.DictReader(lines)]
     assert len(tweets) == 14_746
     words = long_words("en")
-    plain = Keywords([KeywordList("l", words)]).find_all(tweets)
-    through = Keywords([KeywordList("l", words, DISGUISE_LANES)]).find_all(tweets)
-    extra = [
-        row
-        for row, (before, after) in enumerate(zip(plain, through, strict=True))
-        if {m.pattern for m in after.matches} - {m.pattern for m in before.matches}
-    ]
-    # 0.01 % of the texts, rounded up, may be matched wrongly; today none is.
-    assert len(extra) <= READ_AND_TRUE + 1
+    lists = Keywords([KeywordList("l", words, ("folded", *DISGUISE_LANES))])
+    assert judged(lists, tweets, READ_AND_TRUE) == {"spelled": 7, "reviewed": 1}
 
 
 ORDINARY = [

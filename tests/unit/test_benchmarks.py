@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 
-from benchmarks import record
+from benchmarks import corpora, record
 from benchmarks.definition import Definition, DefinitionError, Goal, load, names, names_of
 from benchmarks.engine_process import outputs_file, write_outputs
 from benchmarks.jobs import PeerMissingError, job_of, peer
 from benchmarks.machine import slug
+from benchmarks.micro.recall import LANES, beyond, judged, spells, vocabulary
 from benchmarks.run import Outcome, order, run, wrong
+from fastpath.keywords import Keywords
+from fastpath.spec import KeywordList
 
-EXPECT = {"texts": 1120, "found": 1114, "false_matches": 1}
+EXPECT = load("fold/recall", quick=True).expect
 
 
 def definition(**changes: Any) -> Definition:
@@ -182,6 +185,50 @@ def test_a_difference_within_both_ranges_is_none() -> None:
 
 def test_machines_have_a_short_name() -> None:
     assert slug("AMD EPYC", 2) == "amd-epyc-2-cores"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("my friends", None),
+        ("friends of @friend5", None),  # the folded lane finds it too
+        ("f r i e n d s", "spelled"),
+        ("frieeeeends", "spelled"),
+        ("fr-iends", "spelled"),
+        ("RT @femaIes", "reviewed"),
+        ("RT @fema1es", "false_matches"),  # the same word, but nobody read this one
+        ("@friend5", "false_matches"),
+        ("f r i e n d s of @femaIes", "reviewed"),
+        ("fema1es and f r i e n d s", "false_matches"),
+    ],
+)
+def test_what_a_disguise_lane_finds_is_judged_by_its_letters(
+    text: str, verdict: str | None
+) -> None:
+    lists = Keywords([KeywordList("words", ("friends", "females"), LANES)])
+    found = judged(lists, ["nothing here", text], {("females", "femaIes")})
+    assert found == ({verdict: 1} if verdict else {})
+
+
+def test_a_word_of_the_vocabulary_stands_by_itself_in_lower_case() -> None:
+    words = vocabulary()
+    texts = corpora.sample_texts()
+    assert len(words) == EXPECT["vocabulary"]
+    assert all(word.isascii() and word.islower() and len(word) >= 5 for word in words)
+    assert "friends" in words
+    assert "femaies" not in words, "a handle, and not in lower case"
+    assert any("femaIes" in text for text in texts)
+
+
+def test_a_reviewed_match_is_one_that_needed_a_review() -> None:
+    reviewed = load("fold/recall").options["reviewed"]
+    assert reviewed
+    for row in reviewed:
+        assert row["why"].strip(), row
+        assert not spells(row["word"], row["written"]), row
+        lists = Keywords([KeywordList("words", (row["word"],), LANES)])
+        found = {each[1:] for each in beyond(lists, corpora.sample_texts())}
+        assert (row["word"], row["written"]) in found
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
