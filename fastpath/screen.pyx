@@ -84,34 +84,6 @@ cdef enum:
     RECORD_BYTES = 262144  # MAX_RECORD_BYTES
     SKEW = 300000  # CLOCK_SKEW_MS
     FARTHEST = 1000  # NO_DISTANCE
-    DAY_MS = 86400000
-    VALUES_AHEAD = 3  # posts whose distinct values are on their way while one is counted,
-    ROWS_AHEAD = 8  # whose rows are, and
-    SLOTS_AHEAD = 16  # whose index slots are
-    DOMAINS_AHEAD = 8  # whose slots are on their way before the first one is read
-    TARGET_TAG = 6  # first byte hashed: 0 account, 1 to 5 fingerprints, 6 reply or repost target
-
-    FLAG_LATE = 1  # bits by place in FLAGS
-    FLAG_MATCHES_TRUNCATED = 2
-    FLAG_DISTINCT_FULL = 4
-    FLAG_TABLE_FULL = 8
-    FLAG_MARKS_DROPPED = 16
-    FLAG_DUPLICATE_KEY = 32
-    FLAG_CLOCK_SKEW = 64
-    FLAG_URLS_TRUNCATED = 128
-    FLAG_MEDIA_TRUNCATED = 256
-    FLAG_URL_USERINFO = 512
-    FLAG_COUNT = 10
-
-    WRAPS = 4
-
-    STATUS_POST = 0
-    STATUS_DELETE = 1
-    STATUS_SLOW = 3  # waits for slow_path
-    STATUS_REJECTED = 4  # its row is made
-    STATUS_NO_TIME = 5  # rejected: created_at is due
-    STATUS_KEY_MISMATCH = 6
-    STATUS_NO_MEMORY = 7
 
     COUNT_RECORDS = 0  # places in counter_names
     COUNT_OF_POSTS = 1
@@ -126,72 +98,13 @@ cdef enum:
 
 cdef int64_t MAX_TIME = 253402300799999
 
-if (MAX_TIME_MS, CLOCK_SKEW_MS, MAX_RECORD_BYTES, NO_DISTANCE, MAX_WRAPS) != (
-    MAX_TIME, SKEW, RECORD_BYTES, FARTHEST, WRAPS
+if (MAX_TIME_MS, CLOCK_SKEW_MS, MAX_RECORD_BYTES, NO_DISTANCE, len(REJECT_REASONS)) != (
+    MAX_TIME, SKEW, RECORD_BYTES, FARTHEST, COUNT_SLOW_CAUSES - COUNT_FIXED
 ):
     raise ImportError("fastpath.screen was compiled with other limits than fastpath.spec has")
 
 
-cdef struct HashHit_:
-    uint32_t list  # among the hash lists
-    uint32_t entry
-    uint32_t distance
-
-
-cdef struct Found:  # what the screen found in one record of a chunk
-    int status  # STATUS_*
-    bint duplicate_key
-    uint32_t flags
-    bint gated  # any gate holds
-    int64_t time  # origin time
-    Sip128 account  # identity
-    uint32_t tag  # where its windows stand
-    const WindowRow* row  # what is on its way of them, NULL for nothing
-    uint64_t* gates  # bitset, NULL without gates
-    uint64_t* windows
-    uint64_t* lists  # matches and hits per list
-    uint64_t* distances  # per hash list: its nearest hit
-    HashHit_* hits  # by list, then entry
-    uint32_t hit_count
-    HashHit_* near  # hits by distance alone, to be joined with the others
-    size_t near_count
-    uint64_t simhash  # 0 where the text is too short
-    uint32_t place  # among the chunk's texts
-    Lane* folded
-    Sip128* urls  # identities of the distinct canonical URLs, as fingerprints
-    uint32_t url_count
-    uint8_t[16] digest
-
-
-cdef int by_list_and_entry(const void* a, const void* b) noexcept nogil:
-    cdef const HashHit_* first = <const HashHit_*>a
-    cdef const HashHit_* second = <const HashHit_*>b
-    if first.list != second.list:
-        return -1 if first.list < second.list else 1
-    if first.entry != second.entry:
-        return -1 if first.entry < second.entry else 1
-    return 0
-
-
-cdef void fetch_ahead(
-    const WindowTable* windows, Found* found, size_t at, size_t count
-) noexcept nogil:
-    """Send for what counting will read of the posts behind the one at hand."""
-    cdef size_t ahead = at + SLOTS_AHEAD
-    if ahead < count and found[ahead].status == STATUS_POST:
-        fetch_slot(windows, &found[ahead].account, found[ahead].tag)
-    ahead = at + ROWS_AHEAD
-    if ahead < count and found[ahead].status == STATUS_POST:
-        found[ahead].row = fetch_row(windows, &found[ahead].account, found[ahead].tag)
-    ahead = at + VALUES_AHEAD
-    if ahead < count and found[ahead].status == STATUS_POST and found[ahead].row != NULL:
-        fetch_values(windows, found[ahead].row)
-
-
-cdef str text_of(const Text* text):
-    return PyUnicode_DecodeUTF8(<const char*>text.data, <Py_ssize_t>text.size, NULL)
-
-
+include "screen_found.pxi"
 include "near_lists.pxi"
 
 
@@ -395,77 +308,15 @@ cdef class Screen:
         cdef dict slow = {}
         bump_reset(&self.arena.bump, KEEP_BYTES)
         with nogil:
-            failed = self.read(refs, count)
+            failed = read_strictly(self, refs, count)
         if failed != READ_OK:
             raise MemoryError
-        self.read_slow(refs, start, count, slow)
+        read_slow(self, refs, count, slow)
         with nogil:
             failed = self.screen(refs, count, <uint32_t>view.partition, windows)
         if failed != READ_OK:
             raise MemoryError
         add_rows(self, refs, start, count, slow, rows)
-
-    # Reading.
-
-    cdef int read(self, const RecordRef* refs, size_t count) noexcept nogil:
-        """Read every record that the strict reader is sure of; others stay STATUS_SLOW."""
-        cdef size_t i
-        cdef int status
-        for i in range(count):
-            self.found[i].status = STATUS_SLOW
-            self.found[i].duplicate_key = False
-            status = READ_SYNTAX if refs[i].value_size < 0 else READ_SIZE
-            if 0 <= refs[i].value_size <= RECORD_BYTES:
-                status = self.reader.read(
-                    &self.arena.bump, &self.gates.scores, refs[i].value,
-                    <size_t>refs[i].value_size, False, &self.posts[i],
-                )
-            if status == READ_NO_MEMORY:
-                return status
-            if status == READ_OK:
-                self.found[i].status = STATUS_POST
-            else:
-                self.counts[COUNT_SLOW] += 1
-                self.counts[COUNT_SLOW_CAUSES + status - 1] += 1
-        return READ_OK
-
-    cdef object read_slow(
-        self, const RecordRef* refs, Py_ssize_t start, size_t count, dict slow
-    ):
-        """Hand what is left to slow_path; its canonical JSON is read like any other post."""
-        cdef size_t i
-        cdef bytes data
-        cdef int status
-        for i in range(count):
-            if self.found[i].status != STATUS_SLOW:
-                continue
-            if refs[i].value_size < 0:
-                read = Rejected("json_invalid", "document: a null value")
-            else:
-                read = canonicalize(
-                    PyBytes_FromStringAndSize(
-                        <const char*>refs[i].value, <Py_ssize_t>refs[i].value_size
-                    ),
-                    self.field_map,
-                )
-            slow[i] = read
-            if isinstance(read, Rejected):
-                self.found[i].status = STATUS_REJECTED
-                continue
-            data = read.data
-            status = self.canonical_reader.read(
-                &self.arena.bump, &self.gates.scores, <const uint8_t*>PyBytes_AS_STRING(data),
-                <size_t>PyBytes_GET_SIZE(data), True, &self.posts[i],
-            )
-            if status == READ_NO_MEMORY:
-                raise MemoryError
-            self.found[i].status = STATUS_POST
-            self.found[i].duplicate_key = read.duplicate_key
-            if status != READ_OK:  # cannot happen while both know one canonical form
-                self.found[i].status = STATUS_REJECTED
-                slow[i] = Rejected("json_invalid", "document: its canonical form is refused")
-
-    # Screening.
 
     cdef int screen(
         self, const RecordRef* refs, size_t count, uint32_t partition, AccountWindows windows
@@ -474,7 +325,7 @@ cdef class Screen:
         cdef size_t i, texts = 0
         cdef Found* found
         for i in range(count):
-            self.accept(&refs[i], &self.posts[i], &self.found[i])
+            accept(self, &refs[i], &self.posts[i], &self.found[i])
             if self.found[i].status == STATUS_POST:
                 self.found[i].place = <uint32_t>texts
                 if self.every_account:
@@ -522,35 +373,8 @@ cdef class Screen:
                 return READ_NO_MEMORY
             if not pack_post(self, &self.posts[i], found, partition, refs[i].offset):
                 return READ_NO_MEMORY
-            self.count(found)
+            count_outcome(self, found)
         return READ_OK
-
-    cdef void accept(self, const RecordRef* ref, const Post* post, Found* found) noexcept nogil:
-        """Set a record's origin time, and refuse it where key or time are not as due."""
-        found.flags = FLAG_DUPLICATE_KEY if found.duplicate_key else 0
-        found.near = NULL
-        found.near_count = 0
-        found.row = NULL
-        found.time = ref.time
-        if found.time < 0:
-            found.time = 0
-        if found.time > MAX_TIME:
-            found.time = MAX_TIME
-        if found.status != STATUS_POST:
-            return
-        if self.by_content and post.created_at == INT64_MIN and post.op != OP_DELETE:
-            found.status = STATUS_NO_TIME
-            return
-        if self.check_key and (
-            ref.key_size < 0 or <size_t>ref.key_size != post.account.size
-            or memcmp(ref.key, post.account.data, post.account.size) != 0
-        ):
-            found.status = STATUS_KEY_MISMATCH
-            return
-        if self.by_content:
-            found.time = 0 if post.created_at == INT64_MIN else post.created_at
-        if post.op == OP_DELETE:
-            found.status = STATUS_DELETE
 
     cdef int screen_post(self, Post* post, Found* found, AccountWindows windows) noexcept nogil:
         """Look up, count and gate one accepted create or edit."""
@@ -584,113 +408,14 @@ cdef class Screen:
             post.created_at - found.time > SKEW or found.time - post.created_at > SKEW
         ):
             found.flags |= FLAG_CLOCK_SKEW
-        self.count_windows(post, found, windows)
+        count_windows(self, post, found, windows)
         if windows.table.broken:
             return READ_NO_MEMORY
-        return self.gate(post, found)
-
-    cdef void count_windows(
-        self, const Post* post, Found* found, AccountWindows windows
-    ) noexcept nogil:
-        cdef WindowPost record
-        cdef int seen
-        record.account = found.account
-        record.tag = found.tag
-        record.id = post.account.data
-        record.id_size = post.account.size
-        record.time = found.time
-        record.links = found.url_count
-        record.targets = 0
-        if self.every_target and post.reply_to.size > 0:
-            record.target[0] = siphash128(
-                &self.key, TARGET_TAG, post.reply_to.data, post.reply_to.size
-            ).first
-            record.targets = 1
-        if self.every_target and post.repost_of.size > 0:
-            record.target[record.targets] = siphash128(
-                &self.key, TARGET_TAG, post.repost_of.data, post.repost_of.size
-            ).first
-            record.targets += 1
-        record.has_text = self.every_digest and found.folded.size > 0
-        memcpy(&record.digest, found.digest, 8)
-        seen = count_post(&windows.table, &record, found.windows)
-        if seen & SEEN_LATE:
-            found.flags |= FLAG_LATE
-        if seen & SEEN_DISTINCT_FULL:
-            found.flags |= FLAG_DISTINCT_FULL
-        if seen & SEEN_TABLE_FULL:
-            found.flags |= FLAG_TABLE_FULL
-
-    cdef int gate(self, const Post* post, Found* found) noexcept nogil:
-        """Compare every atom once and run each gate over the outcomes."""
-        cdef Columns_ columns
-        cdef Evasions evasions
-        cdef uint32_t i, at, size
-        found.gated = False
-        found.gates = NULL
-        if self.gates.gate_count == 0:
-            return READ_OK
-        found.gates = <uint64_t*>bump_alloc(&self.arena.bump, self.gate_words * 8)
-        if found.gates == NULL:
-            return READ_NO_MEMORY
-        memset(found.gates, 0, self.gate_words * 8)
-        columns.lists = found.lists
-        columns.distances = found.distances
-        columns.windows = found.windows
-        columns.flags = found.flags
-        columns.numbers[0] = -1
-        if post.account_created_at != INT64_MIN and post.account_created_at <= found.time:
-            columns.numbers[0] = (found.time - post.account_created_at) // DAY_MS
-        columns.numbers[1] = post.followers
-        columns.numbers[2] = post.revision
-        columns.numbers[3] = 0
-        if self.every_length:
-            columns.numbers[3] = <int64_t>count_code_points(post.text.data, post.text.size)
-        columns.numbers[4] = post.url_count
-        columns.numbers[5] = post.hashtag_count
-        columns.numbers[6] = post.media_count
-        memset(&evasions, 0, sizeof(Evasions))
-        if self.every_evasion:
-            measure_evasion(post.text.data, post.text.size, &evasions)
-        columns.numbers[7] = evasions.mixed_words
-        columns.numbers[8] = evasions.hidden_characters
-        columns.numbers[9] = evasions.direction_overrides
-        columns.scores = post.scores
-        columns.lang = post.lang
-        columns.op = post.op
-        for i in range(self.gates.atom_count):
-            self.outcomes[i] = atom_holds(&self.gates.atoms[i], &columns)
-        for i in range(self.gates.gate_count):
-            at = self.gates.starts[i]
-            size = self.gates.starts[i + 1] - at
-            if gate_holds(&self.gates.ops[at], size, self.outcomes, self.stack):
-                found.gates[i >> 6] |= <uint64_t>1 << (i & 63)
-                found.gated = True
-        return READ_OK
-
-    cdef void count(self, const Found* found) noexcept nogil:
-        """Add one accepted create or edit to the counters."""
-        cdef uint64_t* of_flags = self.counts + COUNT_SLOW_CAUSES + SLOW_CAUSE_COUNT
-        cdef uint64_t* of_gates = of_flags + FLAG_COUNT
-        cdef uint64_t* of_lists = of_gates + self.gates.gate_count
-        cdef uint32_t i
-        self.counts[COUNT_OF_POSTS] += 1
-        for i in range(self.all_lists):
-            if found.lists[i] > 0:
-                of_lists[i] += 1
-        if found.flags == 0 and not found.gated:
-            return
-        self.counts[COUNT_FLAGGED] += 1
-        self.counts[COUNT_LATE] += found.flags & FLAG_LATE
-        for i in range(<uint32_t>FLAG_COUNT):
-            of_flags[i] += (found.flags >> i) & 1
-        for i in range(self.gates.gate_count):
-            of_gates[i] += (found.gates[i >> 6] >> (i & 63)) & 1
+        return gate_post(self, post, found)
 
 
+include "screen_reading.pxi"
 include "screen_urls.pxi"
+include "screen_judging.pxi"
 include "screen_packing.pxi"
 include "screen_rows.pxi"
-
-if len(FLAGS) != FLAG_COUNT or len(REJECT_REASONS) != 8:
-    raise ImportError("fastpath.screen was compiled with other flags than fastpath.spec has")

@@ -12,6 +12,10 @@ cdef object REJECT = Status.REJECT
 cdef tuple LANE_NAMES = LANES
 
 
+cdef str text_of(const Text* text):
+    return PyUnicode_DecodeUTF8(<const char*>text.data, <Py_ssize_t>text.size, NULL)
+
+
 cdef object add_rows(
     Screen screen, const RecordRef* refs, Py_ssize_t start, size_t count, dict slow, list rows
 ):

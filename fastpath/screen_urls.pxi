@@ -1,5 +1,13 @@
 # URLs and names of hosts of a post, looked up in lists. Included by screen.pyx.
 
+cdef enum:
+    WRAPS = 4  # MAX_WRAPS
+    DOMAINS_AHEAD = 8  # domains whose slots are on their way before the first one is read
+
+if MAX_WRAPS != WRAPS:
+    raise ImportError("fastpath.screen was compiled with another limit than fastpath.spec has")
+
+
 cdef int read_urls(Screen screen, const Post* post, Found* found) noexcept nogil:
     """Canonicalise and look up the first URLs of urls[], then those found in the text."""
     cdef uint32_t taken = 0
