@@ -102,6 +102,24 @@ cdef Full* full_at(Table* t, const Sip128* key, uint8_t type_) noexcept nogil:
     return full
 
 
+cdef const uint8_t* get_head(Reader* r, Seen* head, uint16_t* topic_size) noexcept nogil:
+    """Read the fixed part of a sighting; return its topic, behind which the account stands."""
+    cdef uint64_t created
+    cdef const uint8_t* digest
+    memset(head, 0, sizeof(Seen))
+    head.time = placed(unzigzag(get_number(r)))
+    created = get_number(r)
+    head.created_at = INT64_MIN if created == 0 else unzigzag(created - 1)
+    head.arrival = <int64_t>get_number(r)
+    head.offset = unzigzag(get_number(r))
+    head.partition = get_bounded(r, UINT32_MAX)
+    head.revision = get_bounded(r, UINT32_MAX)
+    digest = get_bytes(r, 16)
+    if digest != NULL:
+        memcpy(head.digest, digest, 16)
+    return get_text(r, topic_size)
+
+
 cdef bint restore_sighting(
     Table* t, Reader* r, uint8_t type_, const Sip128* key, uint16_t topic, Seen* head,
 ) noexcept nogil:
@@ -200,6 +218,12 @@ cdef void clear_marks(const OfType* of, Full* full) noexcept nogil:
         for i in range(of.lengths):
             for j in range(full.tracks[i].count):
                 full.tracks[i].runs[j].held = 0
+
+
+cdef void forget_marks(Table* t, uint8_t type_, const Sip128* key) noexcept nogil:
+    cdef Slot* slot = find_slot(subtable_of(t, key), place_of(t, key), key, type_)
+    if slot != NULL and is_full(slot.entry):
+        clear_marks(&t.types[type_], <Full*>slot.entry)
 
 
 cdef bint restore_marks(Table* t, Reader* r, uint8_t type_, const Sip128* key) noexcept nogil:

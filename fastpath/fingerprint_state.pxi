@@ -143,6 +143,36 @@ cdef struct Writer:
     TopicName* topics
 
 
+cdef list start_writing(Writer* w, EntryBuffer* out, list topics):
+    """Point a writer at the topics' names; the list keeps them alive."""
+    cdef size_t i
+    cdef bytes name
+    memset(w, 0, sizeof(Writer))
+    memset(out, 0, sizeof(EntryBuffer))
+    w.out = out
+    names = [topic.encode() for topic in topics]
+    w.topics = <TopicName*>malloc((<size_t>len(names) + 1) * sizeof(TopicName))
+    if w.topics == NULL:
+        raise MemoryError
+    for i in range(<size_t>len(names)):
+        name = names[i]
+        w.topics[i].data = <const uint8_t*>PyBytes_AS_STRING(name)
+        w.topics[i].size = <size_t>len(name)
+    return names
+
+
+cdef void end_writing(Writer* w, list names):
+    free_entries(w.out)
+    free_entries(&w.value)
+    free(w.topics)
+
+
+cdef bytes written(const Writer* w, bint whole):
+    if not whole or w.out.broken or w.value.broken:
+        raise MemoryError
+    return PyBytes_FromStringAndSize(<const char*>w.out.data, <Py_ssize_t>w.out.size)
+
+
 cdef uint8_t* begin_value(Writer* w, size_t size) noexcept nogil:
     w.value.size = 0
     return reserve_entry_bytes(&w.value, size)

@@ -127,17 +127,15 @@ cdef inline int64_t placed(int64_t time) noexcept nogil:
 include "fingerprint_sketches.pxi"
 include "fingerprint_kept.pxi"
 include "fingerprint_runs.pxi"
+include "fingerprint_gates.pxi"
 include "fingerprint_slots.pxi"
 include "fingerprint_counting.pxi"
+include "fingerprint_arrivals.pxi"
 include "fingerprint_state.pxi"
 include "fingerprint_restore.pxi"
 
 
 # --- The table -----------------------------------------------------------------------------------
-
-cdef str text_at(const uint8_t* at, size_t size):
-    return PyBytes_FromStringAndSize(<const char*>at, <Py_ssize_t>size).decode()
-
 
 cdef class FingerprintTable:
     """Hold the fingerprints of one partition of sightings.
@@ -173,7 +171,7 @@ cdef class FingerprintTable:
         self.topics = []
         self.topic_index = {}
         for i in range(TYPES):
-            self.add_type(i, [
+            add_type(&self.table, i, [
                 (index, gate) for index, gate in enumerate(spec.gates)
                 if FINGERPRINT_TYPES.index(gate.type) == i
             ])
@@ -186,70 +184,12 @@ cdef class FingerprintTable:
                     free_entry(&self.table, self.table.subs[i].slots[j].entry)
             free(self.table.subs[i].slots)
         for i in range(TYPES):
-            for j in range(self.table.types[i].gate_count):
-                free(self.table.types[i].gates[j].corner)
-            free(self.table.types[i].gates)
-            free(self.table.types[i].tick_ms)
-            free(self.table.types[i].floors)
-            free(self.table.types[i].held_at)
+            free_type(&self.table.types[i])
         slab_release(&self.table.slab)
         free(self.table.at)
         free(self.table.hash)
         free(self.table.changed)
         free_entries(&self.table.gone)
-
-    cdef add_type(self, size_t index, list numbered):
-        """Lay out the lengths and gates of one type of fingerprint."""
-        cdef OfType* of = &self.table.types[index]
-        cdef size_t i
-        if not numbered:
-            return
-        if len(numbered) > MAX_GATES:
-            raise BuildError("campaign rules of one type", MAX_GATES, len(numbered))
-        lengths = sorted({gate.over_ms for _, gate in numbered})
-        identities = [gate.identity for _, gate in numbered]
-        if len(set(identities)) != len(identities) or any(len(each) != 8 for each in identities):
-            raise BuildError("rule identities of 8 bytes, each once", 8, identities)
-        of.tick_ms = <int64_t*>calloc(<size_t>len(lengths), sizeof(int64_t))
-        of.floors = <int64_t*>calloc(<size_t>len(lengths), sizeof(int64_t))
-        of.gates = <RunGate*>calloc(<size_t>len(numbered), sizeof(RunGate))
-        if of.tick_ms == NULL or of.floors == NULL or of.gates == NULL:
-            raise MemoryError
-        for i in range(<size_t>len(lengths)):
-            of.tick_ms[i] = lengths[i] // TICKS
-            if of.tick_ms[i] < 1:
-                raise BuildError("ms of a run, at least", TICKS, lengths[i])
-        of.lengths = <size_t>len(lengths)
-        of.ring = self.table.lateness_ms // of.tick_ms[of.lengths - 1] + RUN_TICKS + 2
-        of.ring_floor = INT64_MIN
-        of.held_at = <uint32_t*>calloc(<size_t>of.ring, sizeof(uint32_t))
-        if of.held_at == NULL:
-            raise MemoryError
-        of.need = UINT32_MAX
-        order = sorted(range(len(numbered)), key=lambda each: numbered[each][1].over_ms)
-        for i in range(<size_t>len(numbered)):
-            number, gate = numbered[order[i]]
-            self.add_gate(of, number, gate, order[i], lengths.index(gate.over_ms))
-        of.build_at = min(of.need, LISTED_KEPT + 1, self.table.exact)
-        for i in range(<size_t>len(identities)):
-            of.identity[i] = int.from_bytes(identities[i], "little")
-        of.identities = <uint32_t>len(identities)
-
-    cdef add_gate(self, OfType* of, uint32_t number, gate, int bit, uint32_t length):
-        cdef RunGate* made = &of.gates[of.gate_count]
-        cdef uint32_t accounts, sightings
-        made.corner = <GateCorner*>calloc(<size_t>len(gate.corners) + 1, sizeof(GateCorner))
-        if made.corner == NULL:
-            raise MemoryError
-        of.gate_count += 1
-        made.index = number
-        made.length = length
-        made.bit = <uint64_t>1 << bit
-        for accounts, sightings in gate.corners:
-            made.corner[made.corners].accounts = accounts
-            made.corner[made.corners].sightings = sightings
-            made.corners += 1
-            of.need = min(of.need, max(accounts, sightings, 1))
 
     @property
     def late(self):
@@ -325,135 +265,16 @@ cdef class FingerprintTable:
             status = count_on(&self.table)
         if self.table.broken:
             raise MemoryError
-        return self.arrival() if status == FOUND else None
-
-    cdef object arrival(self):
-        cdef FoundAt* found
-        cdef Table* t = &self.table
-        cdef uint32_t i
-        cdef int64_t tick_ms
-        runs = []
-        for i in range(t.found_count):
-            found = &t.found[i]
-            tick_ms = t.types[t.full.type].tick_ms[found.gate.length]
-            runs.append(
-                FoundRun(
-                    found.gate.index,
-                    found.first * tick_ms,
-                    (found.first + RUN_TICKS) * tick_ms,
-                    found.accounts,
-                    found.sightings,
-                    bool(found.sketched),
-                    bool(found.held),
-                )
-            )
-        return Arrival(
-            FINGERPRINT_TYPES[t.full.type],
-            PyBytes_FromStringAndSize(<const char*>&t.full.key, 16),
-            self.shown_entry(),
-            tuple(runs),
-        )
-
-    cdef object shown_entry(self):
-        """Show the sighting that arrived, kept or not."""
-        cdef const uint8_t* entry = self.table.entry
-        cdef size_t account_size = load16(entry + 76)
-        cdef int64_t created = load64(entry + 52)
-        return KeptSighting(
-            text_at(entry + ENTRY, account_size),
-            None if created == INT64_MIN else created,
-            text_at(entry + ENTRY + account_size, load16(entry + 78)),
-            load32(entry + 72),
-            placed(load64(entry + 44)),
-            PyBytes_FromStringAndSize(<const char*>entry + 20, 16),
-            self.topics[self.table.topic],
-            load32(entry + 60),
-            load64(entry + 64),
-        )
-
-    cdef object shown(self, const Seen* seen):
-        return KeptSighting(
-            text_at(account_of(seen), seen.account_size),
-            None if seen.created_at == INT64_MIN else seen.created_at,
-            text_at(post_of(seen), seen.post_size),
-            seen.revision,
-            seen.time,
-            PyBytes_FromStringAndSize(<const char*>seen.digest, 16),
-            self.topics[seen.topic],
-            seen.partition,
-            seen.offset,
-        )
+        return arrival_of(&self.table, self.topics) if status == FOUND else None
 
     def take(self, uint32_t index):
         """Mark that a rule holds for a run of the arrival at hand; None if all of it is told.
 
         `index` counts in Arrival.runs. Raises IndexError where there is no such run.
         """
-        cdef Table* t = &self.table
-        cdef Full* full = t.full
-        cdef FoundAt* found
-        cdef Track* track
-        cdef Run* run
-        cdef uint64_t bit, done
-        cdef bint held, opens
-        if full == NULL or index >= t.found_count:
-            raise IndexError(f"run {index} of an arrival with {t.found_count}")
-        found = &t.found[index]
-        track = &full.tracks[found.gate.length]
-        run = &track.runs[find_run(track, found.first)]
-        bit = found.gate.bit
-        held = run.held & bit
-        done = t.done if t.kept < 0 else full.kept[t.kept].done
-        if held and done & bit:
-            return None
-        opens = not full.opened & bit
-        run.held |= bit
-        full.opened |= bit
-        if not held or opens:
-            full.state |= IS_CHANGED
-            if not list_change(t, full):
-                raise MemoryError
-        if held or found.sketched:
-            return self.take_arrived(bit, opens)
-        return self.take_run(found, bit, opens)
-
-    cdef object take_arrived(self, uint64_t bit, bint opens):
-        """Bring out the sighting that arrived."""
-        cdef Table* t = &self.table
-        cdef uint64_t* done = &t.done if t.kept < 0 else &t.full.kept[t.kept].done
-        shown = [self.shown_entry()]
-        new = shown if not done[0] & bit else []
-        self.mark(done, t.kept, bit)
-        return Taken(opens, shown if opens else [], new)
-
-    cdef object take_run(self, const FoundAt* found, uint64_t bit, bint opens):
-        """Bring out the sightings of a run by tick, then arrival."""
-        cdef Full* full = self.table.full
-        cdef int64_t tick_ms = self.table.types[full.type].tick_ms[found.gate.length], tick
-        cdef uint32_t i
-        cdef bint is_new
-        by_tick = [[] for _ in range(RUN_TICKS)]
-        for i in range(full.count):
-            is_new = not full.kept[i].done & bit
-            if not is_new and not opens:
-                continue
-            tick = floor_divide(full.kept[i].seen.time, tick_ms) - found.first
-            if tick < 0 or tick >= RUN_TICKS:
-                continue
-            by_tick[tick].append((self.shown(full.kept[i].seen), is_new))
-            if is_new:
-                self.mark(&full.kept[i].done, i, bit)
-        told = [each for of_tick in by_tick for each in of_tick]
-        shown = [sighting for sighting, _ in told] if opens else []
-        return Taken(opens, shown, [sighting for sighting, is_new in told if is_new])
-
-    cdef int mark(self, uint64_t* done, int64_t kept, uint64_t bit) except -1:
-        done[0] |= bit
-        if kept >= 0:
-            self.table.full.kept[kept].seen.state |= IS_CHANGED
-            if not list_change(&self.table, self.table.full):
-                raise MemoryError
-        return 0
+        if self.table.full == NULL or index >= self.table.found_count:
+            raise IndexError(f"run {index} of an arrival with {self.table.found_count}")
+        return take_found(&self.table, self.topics, &self.table.found[index])
 
     def changes(self):
         """Drain what changed since the last call, or since the table was made: packed entries.
@@ -464,7 +285,7 @@ cdef class FingerprintTable:
         cdef EntryBuffer out
         cdef Writer w
         cdef bytes deleted
-        cdef list names = self.start_writing(&w, &out)
+        cdef list names = start_writing(&w, &out, self.topics)
         cdef size_t i
         cdef uint32_t j
         cdef bint whole = True
@@ -485,49 +306,22 @@ cdef class FingerprintTable:
                 <const char*>self.table.gone.data, <Py_ssize_t>self.table.gone.size
             )
             self.table.gone.size = 0
-            return deleted + self.written(&w, whole)
+            return deleted + written(&w, whole)
         finally:
-            self.end_writing(&w, names)
+            end_writing(&w, names)
 
     def snapshot(self, int slice_):
         """Pack what is live of a slice: the keys whose first byte it is, 0 to 255."""
         cdef EntryBuffer out
         cdef Writer w
-        cdef list names = self.start_writing(&w, &out)
+        cdef list names = start_writing(&w, &out, self.topics)
         cdef bint whole
         try:
             with nogil:
                 whole = write_slice(&self.table, &w, &self.table.subs[slice_ & 0xFF])
-            return self.written(&w, whole)
+            return written(&w, whole)
         finally:
-            self.end_writing(&w, names)
-
-    cdef list start_writing(self, Writer* w, EntryBuffer* out):
-        """Point a writer at the topics' names; the list keeps them alive."""
-        cdef size_t i
-        cdef bytes name
-        memset(w, 0, sizeof(Writer))
-        memset(out, 0, sizeof(EntryBuffer))
-        w.out = out
-        names = [topic.encode() for topic in self.topics]
-        w.topics = <TopicName*>malloc((<size_t>len(names) + 1) * sizeof(TopicName))
-        if w.topics == NULL:
-            raise MemoryError
-        for i in range(<size_t>len(names)):
-            name = names[i]
-            w.topics[i].data = <const uint8_t*>PyBytes_AS_STRING(name)
-            w.topics[i].size = <size_t>len(name)
-        return names
-
-    cdef bytes written(self, Writer* w, bint whole):
-        if not whole or w.out.broken or w.value.broken:
-            raise MemoryError
-        return PyBytes_FromStringAndSize(<const char*>w.out.data, <Py_ssize_t>w.out.size)
-
-    cdef void end_writing(self, Writer* w, list names):
-        free_entries(w.out)
-        free_entries(&w.value)
-        free(w.topics)
+            end_writing(&w, names)
 
     def restore(self, long long stream_time, bytes entries not None):
         """Apply packed entries of a delta or a slice, whose record had this stream time.
@@ -566,7 +360,7 @@ cdef class FingerprintTable:
         kind, type_ = at[0], at[1]
         if entry.op == ENTRY_DEL:
             swap_halves(&key, &entry.key)
-            self.forget_marks(type_, &key)
+            forget_marks(&self.table, type_, &key)
             return 0
         at = get_bytes(&r, 16)
         if at == NULL or kind not in (ONE_SIGHTING, MARKS, ONE_SKETCH):
@@ -588,32 +382,12 @@ cdef class FingerprintTable:
 
     cdef bint restore_seen(self, Reader* r, uint8_t type_, const Sip128* key) except -1:
         cdef Seen head
-        cdef uint64_t created
         cdef uint16_t size
-        cdef const uint8_t* at
-        memset(&head, 0, sizeof(Seen))
-        head.time = placed(unzigzag(get_number(r)))
-        created = get_number(r)
-        head.created_at = INT64_MIN if created == 0 else unzigzag(created - 1)
-        head.arrival = <int64_t>get_number(r)
-        head.offset = unzigzag(get_number(r))
-        head.partition = get_bounded(r, UINT32_MAX)
-        head.revision = get_bounded(r, UINT32_MAX)
-        at = get_bytes(r, 16)
-        if at != NULL:
-            memcpy(head.digest, at, 16)
-        at = get_text(r, &size)
+        cdef const uint8_t* topic = get_head(r, &head, &size)
         if r.broken:
             return True
-        name = PyBytes_FromStringAndSize(<const char*>at, size)
+        name = PyBytes_FromStringAndSize(<const char*>topic, size)
         return restore_sighting(&self.table, r, type_, key, self.topic_of(name), &head)
-
-    cdef void forget_marks(self, uint8_t type_, const Sip128* key):
-        cdef Slot* slot = find_slot(
-            subtable_of(&self.table, key), place_of(&self.table, key), key, type_
-        )
-        if slot != NULL and is_full(slot.entry):
-            clear_marks(&self.table.types[type_], <Full*>slot.entry)
 
     def clear(self, int slice_):
         """Forget every fingerprint of a slice: a newer snapshot of it follows."""
