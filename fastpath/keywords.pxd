@@ -33,10 +33,10 @@ cdef struct Output:             # one pattern or exception that ends in a state
     uint32_t pattern            # index in KeywordTable.patterns
     uint32_t list
     uint32_t size               # bytes of the key
-    bint test_start             # squeezed: no word character before it; elsewhere the trie knows
-    bint test_end               # must not precede a word character
-    bint exception
-    bint filtered               # its list has exceptions or reports the longest alone
+    uint8_t test_start          # squeezed: no word character before it; elsewhere the trie knows
+    uint8_t test_end            # must not precede a word character
+    uint8_t exception
+    uint8_t filtered            # its list has exceptions or reports the longest alone
 
 
 cdef struct Pattern:            # one entry of one list in one lane
@@ -63,6 +63,26 @@ cdef struct Automaton:          # every key of one lane: finds patterns and span
     Output* outputs
 
 
+cdef extern from "word_gate.h" nogil:
+    ctypedef struct WordBytes:
+        uint64_t low
+        uint64_t high
+
+
+cdef struct WholeWord:          # a word of keys, in half a cache line
+    WordBytes bytes             # zero behind its end, which no word holds
+    uint32_t before             # state of the automaton where the word begins
+    uint32_t behind             # state where it ends; 0: the slot is free
+    uint32_t outputs            # the first that ends here, as State.outputs
+    uint16_t output_count
+    uint16_t kind               # bits WORD_x
+
+
+cdef struct WholeWords:
+    WholeWord* slots            # by hash, linear probing; NULL: some end in this lane is open
+    uint32_t count              # slots
+
+
 cdef struct WordGate:           # hashes of the first words of keys
     uint64_t* sparse            # one bit is set per hash; NULL: no key has words
     uint64_t* buckets           # three bits are set per hash
@@ -82,6 +102,7 @@ cdef struct ByteGate:           # a dense automaton over the beginnings of keys 
 
 cdef struct LaneTable:          # what is known of the keys of one lane
     Automaton automaton
+    WholeWords whole
     WordGate words
     ByteGate bytes
 

@@ -91,8 +91,10 @@ include "views.pxi"
 include "patterns.pxi"
 include "automaton.pxi"
 include "prefilter.pxi"
+include "whole_words.pxi"
 include "occurrences.pxi"
 include "keyword_build.pxi"
+include "keyword_lists.pxi"
 
 
 # Scanning.

@@ -18,6 +18,7 @@ cdef struct Post:               # what is known of the post at hand
 cdef struct Search:             # one lane of one post
     const KeywordTable* table
     const Automaton* automaton
+    const WholeWords* whole     # NULL: words are walked byte by byte
     const View* view
     ScanState* state            # NULL while building
     Post* post
@@ -92,15 +93,37 @@ cdef void meet(Search* search, const Output* output, uint32_t end) noexcept nogi
     search.met_count += 1
 
 
+cdef bint visit_outputs(
+    Search* search, uint32_t first, uint32_t last, uint32_t end, bint inside
+) noexcept nogil:
+    """Visit outputs that end here; false when the budget of the lane is used up."""
+    cdef const View* view = search.view
+    cdef const Output* output
+    cdef bint letters = view.letters != NULL
+    cdef uint32_t at, cost = 1
+    for at in range(first, last):
+        output = &search.automaton.outputs[at]
+        if inside and output.test_end:
+            continue
+        if letters:
+            cost = output.size
+        if search.budget < cost:
+            search.post.truncated = True
+            return False
+        search.budget -= cost
+        search.post.visited += cost
+        if not letters or letters_fit(view, output, end):
+            meet(search, output, end)
+    return True
+
+
 cdef bint visit(Search* search, uint32_t state, uint32_t end) noexcept nogil:
     """Visit what ends here, longest first; false when the budget of the lane is used up."""
     cdef const Automaton* automaton = search.automaton
     cdef const View* view = search.view
-    cdef const Output* output
-    cdef bint letters = view.letters != NULL
     # Where a word goes on, outputs whose end is tested do not stand and are not even met.
-    cdef bint inside = not letters and end < view.size and word_at(view.word, end)
-    cdef uint32_t current, at, cost = 1
+    cdef bint inside = view.letters == NULL and end < view.size and word_at(view.word, end)
+    cdef uint32_t current
     while True:
         if not inside:
             current = automaton.states[state].reports
@@ -110,40 +133,57 @@ cdef bint visit(Search* search, uint32_t state, uint32_t end) noexcept nogil:
             current = automaton.open_reports[state]
         if not current:
             return True
-        for at in range(automaton.states[current].outputs, automaton.states[current + 1].outputs):
-            output = &automaton.outputs[at]
-            if inside and output.test_end:
-                continue
-            if letters:
-                cost = output.size
-            if search.budget < cost:
-                search.post.truncated = True
-                return False
-            search.budget -= cost
-            search.post.visited += cost
-            if not letters or letters_fit(view, output, end):
-                meet(search, output, end)
+        if not visit_outputs(
+            search, automaton.states[current].outputs, automaton.states[current + 1].outputs, end,
+            inside,
+        ):
+            return False
         state = automaton.states[current].fallback
+
+
+cdef bint run_word(
+    Search* search, uint32_t* at, uint32_t size, uint32_t* state
+) noexcept nogil:
+    """Search a whole word at once, from a state where it begins; false: budget."""
+    cdef const Automaton* automaton = search.automaton
+    cdef WordBytes bytes = gate_load_word(search.view.data + at[0], size)
+    cdef const WholeWord* word = slot_of(search.whole, state[0], bytes)
+    while not word.behind and state[0] > 1:
+        state[0] = automaton.states[state[0]].fallback
+        word = slot_of(search.whole, state[0], bytes)
+    at[0] += size
+    if word.kind & WORD_CHAINED:
+        state[0] = word.behind
+        return visit(search, word.behind, at[0])
+    state[0] = word.behind if word.kind & WORD_GOES_ON else 0
+    return visit_outputs(search, word.outputs, word.outputs + word.output_count, at[0], False)
 
 
 cdef bint run_from(Search* search, uint32_t* at, uint32_t beyond) noexcept nogil:
     """Search from a byte until past `beyond` nothing more can begin before it; false: budget."""
     cdef const Automaton* automaton = search.automaton
     cdef const View* view = search.view
-    cdef uint32_t position = at[0]
-    cdef uint32_t state = not (position and word_at(view.word, position - 1))
-    if view.word == NULL:
-        state = 0
+    cdef uint32_t position = at[0], size
+    cdef bint begins = not (position and word_at(view.word, position - 1)), word
+    cdef uint32_t state = begins and view.word != NULL
     while position < view.size:
-        state = next_state(
-            automaton, state, view.data[position], word_at(view.word, position)
-        )
-        position += 1
-        if state < 2:
-            if position > beyond:
-                break
-        elif automaton.states[state].reports and not visit(search, state, position):
-            return False
+        size = word_bytes(view, position) if begins and search.whole != NULL else 0
+        if size:
+            if not run_word(search, &position, size, &state):
+                return False
+            begins = False
+        else:
+            word = word_at(view.word, position)
+            state = next_state(automaton, state, view.data[position], word)
+            position += 1
+            begins = not word
+            if (
+                state > 1 and automaton.states[state].reports
+                and not visit(search, state, position)
+            ):
+                return False
+        if state < 2 and position > beyond:
+            break
     at[0] = position
     return True
 
@@ -248,6 +288,9 @@ cdef int search_lane(
     post.searched = True
     search.table = table
     search.automaton = &table.lane[lane].automaton
+    search.whole = NULL
+    if table.lane[lane].whole.slots != NULL:
+        search.whole = &table.lane[lane].whole
     search.view = &view
     search.state = state
     search.post = post
@@ -273,6 +316,22 @@ cdef int compare_found(const void* left, const void* right) noexcept nogil:
     cdef uint32_t a = (<const Found*> left).pattern
     cdef uint32_t b = (<const Found*> right).pattern
     return 1 if a > b else -1
+
+
+cdef void order_found(Found* found, uint32_t count) noexcept nogil:
+    """Order rows by pattern; a few by insertion, which calls nothing."""
+    cdef Found at_hand
+    cdef uint32_t i, place
+    if count > MAX_ROWS:
+        qsort(found, count, sizeof(Found), &compare_found)
+        return
+    for i in range(1, count):
+        at_hand = found[i]
+        place = i
+        while place and found[place - 1].pattern > at_hand.pattern:
+            found[place] = found[place - 1]
+            place -= 1
+        found[place] = at_hand
 
 
 cdef int map_lane(
@@ -304,8 +363,7 @@ cdef int write_rows(
     cdef MatchRow* row
     cdef uint32_t i
     memset(mapped, 0, sizeof(mapped))
-    if count > 1:
-        qsort(state.found, count, sizeof(Found), &compare_found)
+    order_found(state.found, count)
     out.rows = <MatchRow*> bump_alloc(bump, count * sizeof(MatchRow))
     if out.rows == NULL:
         return -1

@@ -11,6 +11,8 @@ cdef extern from *:
     int __builtin_ctzll(unsigned long long) noexcept nogil
 
 cdef extern from "word_gate.h" nogil:
+    WordBytes gate_load_word(const uint8_t* at, uint32_t length)
+    uint64_t gate_hash_behind(uint32_t state, WordBytes word)
     uint64_t gate_hash_word(const uint8_t* at, uint32_t length)
     uint64_t gate_hash_pair(uint64_t first, uint64_t second)
     uint64_t gate_bit(uint64_t hashed)

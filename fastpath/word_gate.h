@@ -41,11 +41,31 @@ static const uint64_t gate_kept[HASHED_BYTES + 1][2] = {
     KEPT_OF(12), KEPT_OF(13), KEPT_OF(14), KEPT_OF(15), KEPT_OF(16),
 };
 
-/* Hash the first `length` bytes of sixteen, at most all: the upper bits are well mixed. */
+/* The first bytes of a word, zero behind its end. */
+typedef struct {
+    uint64_t low, high;
+} WordBytes;
+
+/* Keep the first `length` bytes of sixteen, at most all. */
+static inline WordBytes gate_load_word(const uint8_t *at, uint32_t length) {
+    WordBytes word = {gate_load8(at) & gate_kept[length][0],
+                      gate_load8(at + 8) & gate_kept[length][1]};
+    return word;
+}
+
+/* The upper bits are well mixed. */
+static inline uint64_t gate_hash_bytes(WordBytes word) {
+    return (word.low + word.high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
+}
+
 static inline uint64_t gate_hash_word(const uint8_t *at, uint32_t length) {
-    uint64_t low = gate_load8(at) & gate_kept[length][0];
-    uint64_t high = gate_load8(at + 8) & gate_kept[length][1];
-    return (low + high * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
+    return gate_hash_bytes(gate_load_word(at, length));
+}
+
+/* Of a word behind a state of the automaton. */
+static inline uint64_t gate_hash_behind(uint32_t state, WordBytes word) {
+    word.low += state * 0xD6E8FEB86659FD93u;
+    return gate_hash_bytes(word);
 }
 
 static inline uint64_t gate_hash_pair(uint64_t first, uint64_t second) {

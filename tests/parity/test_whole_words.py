@@ -1,0 +1,62 @@
+"""Lists whose every end is tested read whole words at once: equal to the twin on any text."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastpath import keywords as compiled
+from fastpath.reference import keywords as twin
+from fastpath.spec import KeywordList
+
+# Words that begin alike, and of 15, 16, 17 and 33 bytes: as long as is hashed, and longer.
+WORDS = st.sampled_from(
+    ["a", "b", "ab", "abc", "é", "éa", *("abcdefghijklmnopqrstuvwxyzabcdefg"[:n] for n in
+     (15, 16, 17, 33)), "éééééééé", "ééééééééa"]
+)  # fmt: skip
+# What parts them; the last two have more than one byte, and one of them stands in no word.
+SIGNS = st.sampled_from([" ", "-", "#", " #", "\u2014", "字"])
+
+
+@st.composite
+def phrases(draw: st.DrawFn, words: tuple[str, ...], most: int) -> str:
+    """Words and what parts them; some begin with a sign or a mark, some end with a sign."""
+    word = st.sampled_from(words)
+    parts = [draw(st.sampled_from(["", "", "", "#", "-", "\u0301"])), draw(word)]
+    for _ in range(draw(st.integers(0, most - 1))):
+        parts += [draw(SIGNS), draw(word)]
+    parts.append(draw(st.sampled_from(["", "", "", "字", "-"])))
+    return "".join(parts)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[KeywordList], list[str]]:
+    """Bounded lists, sometimes with an open one, for which words are walked; few words."""
+    words = tuple(draw(st.lists(WORDS, min_size=1, max_size=3, unique=True)))
+    held = KeywordList(
+        "words",
+        tuple(draw(st.lists(phrases(words, 3), min_size=1, max_size=10))),
+        draw(st.sampled_from([("folded",), ("raw", "folded")])),
+        report=draw(st.sampled_from(["all", "leftmost-longest"])),
+        exceptions=tuple(draw(st.lists(phrases(words, 3), max_size=2))),
+    )
+    lists = [held]
+    if draw(st.integers(0, 4)) == 0:
+        lists.append(dataclasses.replace(held, name="open", boundary="prefix"))
+    return lists, draw(st.lists(phrases(words, 8), max_size=6))
+
+
+@given(cases())
+@settings(max_examples=800)
+def test_words_read_at_once_are_found_as_byte_by_byte(
+    case: tuple[list[KeywordList], list[str]],
+) -> None:
+    lists, texts = case
+    ours, theirs = compiled.Keywords(lists), twin.Keywords(lists)
+    assert ours.notes == theirs.notes
+    for text, found, expected in zip(
+        texts, ours.find_all(texts), theirs.find_all(texts), strict=True
+    ):
+        assert found == expected, (lists, ascii(text))
