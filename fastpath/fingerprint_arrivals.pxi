@@ -71,7 +71,7 @@ cdef object take_found(Table* t, list topics, const FoundAt* found):
     cdef Run* run = &track.runs[find_run(track, found.first)]
     cdef uint64_t bit = found.gate.bit
     cdef uint64_t done = t.done if t.kept < 0 else full.kept[t.kept].done
-    cdef bint held = run.held & bit
+    cdef bint held = run.held & bit != 0
     cdef bint opens = not full.opened & bit
     if held and done & bit:
         return None

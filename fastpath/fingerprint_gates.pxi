@@ -105,7 +105,7 @@ cdef void note_runs(Table* t, RunGate* gate, Track* track, int64_t tick) noexcep
     cdef bint held, told = False
     while at < track.count and track.runs[at].first <= tick:
         run = &track.runs[at]
-        held = run.held & gate.bit
+        held = run.held & gate.bit != 0
         if held and told:
             at += 1  # the first run that the rule held for tells of the sighting
             continue

@@ -15,7 +15,12 @@ from fastpath.changelog import pack, unpack
 from fastpath.columns import Sighting
 from fastpath.fingerprints import FingerprintTable
 from fastpath.reference import fingerprints as twin
-from fastpath.spec import FINGERPRINT_TYPES, CampaignGate, FingerprintSpec
+from fastpath.spec import (
+    FINGERPRINT_TYPES,
+    MAX_CAMPAIGN_RULES,
+    CampaignGate,
+    FingerprintSpec,
+)
 from tests.support.fingerprints import (
     DAY_MS,
     GATES,
@@ -90,6 +95,18 @@ def test_the_table_equals_its_twin_under_any_seed(
         assert each == due
         assert counts(table) == counts(tables[0])
     assert dump(tables[1]) == dump(tables[2])
+
+
+def test_rules_of_a_type_are_told_apart_up_to_the_last() -> None:
+    """A rule is known to have held whatever its bit: 64 of them fill a word."""
+    same = [gate(f"{n:02}", "text", SHORT, (3, 0)) for n in range(MAX_CAMPAIGN_RULES)]
+    spec = spec_of(same, exact_sightings=6)
+    records = [[sighting("text", 0, n % 5, n, 1_000 * n)] for n in range(40)]
+    tables = [twin.FingerprintTable(spec), FingerprintTable(spec, SEEDS[0])]
+    due, found = [feed(table, Judge(spec), list(enumerate(records))) for table in tables]
+    assert found == due
+    held = {run.gate for each in due for run in each.arrival.runs if run.held}
+    assert held == set(range(MAX_CAMPAIGN_RULES))
 
 
 class Log:
