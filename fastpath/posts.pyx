@@ -146,6 +146,8 @@ include "schema_functions.pxi"
 include "found_values.pxi"
 include "post_fields.pxi"
 include "shapes.pxi"
+include "shape_reading.pxi"
+include "shape_learning.pxi"
 
 
 # --- The reader ----------------------------------------------------------------------------------
