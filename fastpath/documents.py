@@ -118,7 +118,9 @@ class Document:
 def _repeats(value: object, keys: KeyTrie) -> bool:
     if isinstance(value, list):
         # A list may hold 87,000 elements; where no key leads further, only what repeats counts.
-        kinds = (dict if any(keys.values()) else Repeating, list)
+        kinds = (dict if any(keys.values()) else Repeating, Repeating, list)
+        if set(map(type, value)).isdisjoint(kinds):
+            return False
         return any(_repeats(element, keys) for element in value if isinstance(element, kinds))
     if not isinstance(value, dict) or not keys:
         return False

@@ -327,7 +327,9 @@ def _time(value: object, path: str) -> int:
 
 def _media(value: object, path: str) -> list[dict[str, object]]:
     return [
-        element if element == {} else _medium(_mapping(element, at := f"{path}[{place}]"), f"{at}.")
+        element
+        if type(element) is dict and not element
+        else _medium(_mapping(element, at := f"{path}[{place}]"), f"{at}.")
         for place, element in enumerate(_sequence(value, path))
         if element is not None
     ]
