@@ -91,7 +91,7 @@ clean:
 
 # A second core under ASan and UBSan, beside the one in place; its C is the same.
 SANITIZED := $(wildcard fastpath/*.py fastpath/*/*.py fastpath/*/*.txt)
-build/sanitized/built: .venv/fuzz $(SOURCES) $(SANITIZED) tests/fuzz/native.pyx
+build/sanitized/built: .venv/fuzz $(SOURCES) $(SANITIZED) $(wildcard tests/fuzz/native*.px*)
 	FASTPATH_SANITIZE=1 CC=clang LDSHARED="clang -shared" $(BIN)/python setup.py -q build_ext \
 		--build-lib build/sanitized --build-temp build/sanitized/objects
 	cp --parents $(SANITIZED) build/sanitized
