@@ -30,14 +30,13 @@ cdef uint32_t next_word(const Key* key, uint32_t* at) noexcept nogil:
 
 
 cdef uint32_t count_whole_words(const Key* keys, uint32_t count) noexcept nogil:
-    """Count the words of sorted keys; some may be counted twice, none is left out."""
-    cdef uint32_t i, at, size, shared, words = 0
+    """Count the words of all keys, one as often as it stands: none may lack room."""
+    cdef uint32_t i, at, size, words = 0
     for i in range(count):
-        shared = shared_prefix(&keys[i - 1], &keys[i]) if i else 0
         at = 0
         size = next_word(&keys[i], &at)
         while size:
-            words += size <= HASHED_BYTES and at + size >= shared
+            words += size <= HASHED_BYTES
             at += size
             size = next_word(&keys[i], &at)
     return words

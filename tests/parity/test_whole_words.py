@@ -60,3 +60,13 @@ def test_words_read_at_once_are_found_as_byte_by_byte(
         texts, ours.find_all(texts), theirs.find_all(texts), strict=True
     ):
         assert found == expected, (lists, ascii(text))
+
+
+def test_words_that_share_all_bytes_but_one_with_a_longer_word_have_room() -> None:
+    # The sign's first byte is the letter's as well: `abcö` is one word, of `abc÷` it is `abc`. What
+    # follows the sign is too long to be read at once.
+    words = [f"{letter}{other}bc" for letter in "abcdefghijkl" for other in "abcdefghijkl"]
+    entries = [word + end for word in words for end in ("\u00f6", "\u00f7" + 17 * "x")]
+    lists = [KeywordList("words", tuple(entries))]
+    texts = [" ".join(entries[:40]), "aabc\u00f7 aabc\u00f6x aabc"]
+    assert compiled.Keywords(lists).find_all(texts) == twin.Keywords(lists).find_all(texts)
