@@ -7,6 +7,13 @@
 # tested hang below state 1 alone. What state 1 lacks is looked up in state 0.
 
 
+cdef enum:
+    OUTPUT_TEST_START = 1       # squeezed: no word character before it; elsewhere the trie knows
+    OUTPUT_TEST_END = 2         # must not precede a word character
+    OUTPUT_EXCEPTION = 4
+    OUTPUT_FILTERED = 8         # its list has exceptions or reports the longest alone
+
+
 cdef inline bint word_at(const uint8_t* word, uint32_t at) noexcept nogil:
     """Say whether a byte belongs to a word character; without bits all do."""
     return word == NULL or word[at >> 3] >> (at & 7) & 1
@@ -72,24 +79,36 @@ cdef int tested_ends(const Key* keys, uint32_t count) noexcept nogil:
     return 1 if tested == count else 0 if tested else -1
 
 
+cdef void fill_output(
+    const KeywordTable* table, const uint8_t* filtered, const Key* key, Output* output
+) noexcept nogil:
+    """Say what is reported where a key ends."""
+    cdef const Pattern* pattern = &table.patterns[key.pattern]
+    output.asks = key.asks
+    output.pattern = key.pattern
+    output.list = key.list
+    output.index = pattern.index
+    output.size = <uint16_t> key.size
+    output.kind = 0
+    if key.test_start:
+        output.kind |= OUTPUT_TEST_START
+    if key.test_end:
+        output.kind |= OUTPUT_TEST_END
+    if pattern.exception:
+        output.kind |= OUTPUT_EXCEPTION
+    if filtered != NULL and filtered[key.list]:
+        output.kind |= OUTPUT_FILTERED
+
+
 cdef uint32_t add_outputs(
     const KeywordTable* table, const uint8_t* filtered, Automaton* automaton, uint32_t made,
     const Key* keys, const Node* node,
 ) noexcept nogil:
     """Append the outputs of the keys that end at a node; return how many outputs there are."""
     cdef uint32_t i = node.first
-    cdef Output* output
     while i < node.last and keys[i].size == node.depth:
         if not keys[i].duplicate:
-            output = &automaton.outputs[made]
-            output.asks = keys[i].asks
-            output.pattern = keys[i].pattern
-            output.list = keys[i].list
-            output.size = keys[i].size
-            output.test_start = keys[i].test_start
-            output.test_end = keys[i].test_end
-            output.exception = table.patterns[keys[i].pattern].exception
-            output.filtered = filtered != NULL and filtered[keys[i].list]
+            fill_output(table, filtered, &keys[i], &automaton.outputs[made])
             made += 1
         i += 1
     return made
@@ -175,7 +194,7 @@ cdef void link_state(
         return
     open_report = automaton.open_reports[made.fallback]
     for i in range(made.outputs, outputs_end):
-        if not automaton.outputs[i].test_end:
+        if not automaton.outputs[i].kind & OUTPUT_TEST_END:
             open_report = state
     automaton.open_reports[state] = open_report
 

@@ -129,7 +129,7 @@ cdef void remark_on(Build* build, uint32_t lane, const Key* key, Occurrence* met
         output = met[i].output
         if output.list != key.list:
             continue
-        if output.exception:
+        if output.kind & OUTPUT_EXCEPTION:
             if output.size == key.size and not pattern.exception:
                 remarks[0] |= REMARK_EXCEPTED
             continue

@@ -31,12 +31,10 @@ cdef struct PostMatches:
 cdef struct Output:             # one pattern or exception that ends in a state
     const uint16_t* asks        # squeezed: LETTER_* per byte; else NULL
     uint32_t pattern            # index in KeywordTable.patterns
-    uint32_t list
-    uint32_t size               # bytes of the key
-    uint8_t test_start          # squeezed: no word character before it; elsewhere the trie knows
-    uint8_t test_end            # must not precede a word character
-    uint8_t exception
-    uint8_t filtered            # its list has exceptions or reports the longest alone
+    uint32_t list               # as Pattern has them
+    uint32_t index
+    uint16_t size               # bytes of the key
+    uint16_t kind               # bits OUTPUT_x
 
 
 cdef struct Pattern:            # one entry of one list in one lane
@@ -69,13 +67,15 @@ cdef extern from "word_gate.h" nogil:
         uint64_t high
 
 
-cdef struct WholeWord:          # a word of keys, in half a cache line
+cdef struct WholeWord:          # a word of keys, in a cache line with what it reports
     WordBytes bytes             # zero behind its end, which no word holds
     uint32_t before             # state of the automaton where the word begins
     uint32_t behind             # state where it ends; 0: the slot is free
+    uint32_t spaced             # state behind a space that follows; not 0
     uint32_t outputs            # the first that ends here, as State.outputs
     uint16_t output_count
     uint16_t kind               # bits WORD_x
+    Output output               # a copy of the first, if there is one
 
 
 cdef struct WholeWords:
@@ -117,22 +117,27 @@ cdef struct KeywordTable:
     LaneTable lane[4]           # LANE_COUNT
 
 
-cdef struct Seen:               # what the post at hand has met of one pattern or list
-    uint64_t epoch              # of the post it was last met in; older: nothing yet
-    uint32_t row                # pattern: its row; list: number of rows
+cdef struct MetPattern:         # a pattern that the post at hand has a row for
+    uint64_t epoch              # of the post it was last met in; older: the slot is free
+    uint32_t pattern            # index in KeywordTable.patterns
+    uint32_t row                # in ScanState.found
+
+
+cdef struct MetList:
+    uint64_t epoch              # of the post it was last met in; older: no rows yet
+    uint32_t rows
 
 
 cdef struct Found:              # a row before it is ordered and mapped to the source
     uint32_t pattern            # index in KeywordTable.patterns, which is the order of rows
-    uint32_t start              # lane bytes
-    uint32_t end
-    uint32_t count
+    MatchRow row                # start and end in lane bytes
 
 
 cdef struct ScanState:          # one worker's memory while scanning; made by Scanner
     uint64_t epoch
-    Seen* patterns              # per KeywordTable.patterns
-    Seen* lists                 # per list
+    MetPattern* patterns        # by hash, linear probing; twice as many slots as rows, or more
+    uint32_t shift              # a hash shifted right by it is a slot
+    MetList* lists              # per list
     Found* found                # at most 32 per list
     Bump* scratch               # candidates, occurrences and offsets of one post
 

@@ -84,6 +84,8 @@ if (MAX_ROWS, VISITS_FIXED, VISITS_PER_BYTE, LONGEST_KEY, LEAST_LETTERS) != (
     limits.MIN_SQUEEZED_LETTERS,
 ):
     raise ImportError("fastpath.keywords was compiled with other limits than fastpath.lanes has")
+if sizeof(WholeWord) != GATE_LINE:
+    raise ImportError("fastpath.keywords was compiled with words that fill no cache line")
 
 cdef int LEVEL = isa_level()
 
@@ -93,6 +95,7 @@ include "automaton.pxi"
 include "prefilter.pxi"
 include "whole_words.pxi"
 include "occurrences.pxi"
+include "keyword_rows.pxi"
 include "keyword_build.pxi"
 include "keyword_lists.pxi"
 
@@ -152,7 +155,7 @@ cdef int scan_post(
             show_lane(lane, &view)
         if search_lane(table, state, &post, number, &view, lane, whole):
             return -1
-    if post.rows and write_rows(table, state, bump, text, post.rows, out):
+    if post.rows and write_rows(state, bump, text, post.rows, out):
         return -1
     out.visited = post.visited
     out.truncated = post.truncated
@@ -244,13 +247,15 @@ cdef class Scanner:
         self.arena = Arena()
         self.scratch = Arena()
         self.lanes = Arena()
-        cdef size_t patterns = table.pattern_count * sizeof(Seen)
-        cdef size_t lists = table.lists * sizeof(Seen)
-        cdef size_t rows = <size_t> table.lists * MAX_ROWS
-        if rows > table.pattern_count:
-            rows = table.pattern_count
-        self.state.patterns = <Seen*> bump_alloc(&self.arena.bump, patterns)
-        self.state.lists = <Seen*> bump_alloc(&self.arena.bump, lists)
+        cdef size_t lists = table.lists * sizeof(MetList)
+        cdef size_t rows = min(<size_t> table.lists * MAX_ROWS, <size_t> table.pattern_count)
+        cdef size_t patterns = 2 * sizeof(MetPattern)
+        self.state.shift = 31
+        while patterns < 2 * rows * sizeof(MetPattern):
+            patterns *= 2
+            self.state.shift -= 1
+        self.state.patterns = <MetPattern*> bump_alloc(&self.arena.bump, patterns)
+        self.state.lists = <MetList*> bump_alloc(&self.arena.bump, lists)
         self.state.found = <Found*> bump_alloc(&self.arena.bump, rows * sizeof(Found))
         if self.state.patterns == NULL or self.state.lists == NULL or self.state.found == NULL:
             raise MemoryError("no memory for scanning")

@@ -1,4 +1,4 @@
-# From candidates to rows: which keys stand where, which of them count, what is written.
+# From candidates to rows: which keys stand where, and which of them count.
 # `fastpath.reference.keywords` defines them.
 
 
@@ -16,6 +16,7 @@ cdef struct Post:               # what is known of the post at hand
 
 
 cdef struct Search:             # one lane of one post
+    uint32_t lane
     const KeywordTable* table
     const Automaton* automaton
     const WholeWords* whole     # NULL: words are walked byte by byte
@@ -33,9 +34,9 @@ cdef bint letters_fit(const View* view, const Output* output, uint32_t end) noex
     cdef const uint8_t* data = view.data + (end - output.size)
     cdef bint fitting = True, doubled = True, drawn
     cdef uint32_t i, run, least
-    if output.test_start and not has[0] & LETTER_STARTS:
+    if output.kind & OUTPUT_TEST_START and not has[0] & LETTER_STARTS:
         return False
-    if output.test_end and not has[output.size - 1] & LETTER_ENDS:
+    if output.kind & OUTPUT_TEST_END and not has[output.size - 1] & LETTER_ENDS:
         return False
     for i in range(output.size):
         if i and has[i] & LETTER_GAP and not output.asks[i] & LETTER_GAP:
@@ -52,39 +53,53 @@ cdef bint letters_fit(const View* view, const Output* output, uint32_t end) noex
     return fitting or doubled
 
 
-cdef void count_match(
-    ScanState* state, Post* post, const View* view, const Output* output, uint32_t end
-) noexcept nogil:
+cdef inline MetPattern* slot_of_pattern(ScanState* state, uint32_t pattern) noexcept nogil:
+    """Return the slot of a pattern that has a row in this post, or the free one it would take."""
+    cdef uint32_t at = pattern * 0x9E3779B1u >> state.shift
+    cdef uint32_t last = 0xFFFFFFFFu >> state.shift
+    while state.patterns[at].epoch == state.epoch and state.patterns[at].pattern != pattern:
+        at = at + 1 & last
+    return &state.patterns[at]
+
+
+cdef void count_match(Search* search, const Output* output, uint32_t end) noexcept nogil:
     """Add one occurrence to its row, or open a row while the list may have one more."""
-    cdef Seen* pattern = &state.patterns[output.pattern]
-    cdef Seen* held = &state.lists[output.list]
-    cdef Found* found
+    cdef ScanState* state = search.state
+    cdef const View* view = search.view
+    cdef Post* post = search.post
+    cdef MetPattern* met = slot_of_pattern(state, output.pattern)
+    cdef MetList* held = &state.lists[output.list]
+    cdef MatchRow* row
     cdef uint32_t start = end - output.size
-    if pattern.epoch == state.epoch:
-        state.found[pattern.row].count += 1
+    if met.epoch == state.epoch:
+        state.found[met.row].row.count += 1
         return
     if held.epoch != state.epoch:
         held.epoch = state.epoch
-        held.row = 0
-    if held.row == MAX_ROWS:
+        held.rows = 0
+    if held.rows == MAX_ROWS:
         post.truncated = True
         return
-    held.row += 1
-    pattern.epoch = state.epoch
-    pattern.row = post.rows
-    found = &state.found[post.rows]
-    found.pattern = output.pattern
-    found.start = start if view.start == NULL else view.start[start]
-    found.end = end if view.end == NULL else view.end[end - 1]
-    found.count = 1
+    held.rows += 1
+    met.epoch = state.epoch
+    met.pattern = output.pattern
+    met.row = post.rows
+    state.found[post.rows].pattern = output.pattern
+    row = &state.found[post.rows].row
+    row.list = output.list
+    row.pattern = output.index
+    row.lane = search.lane
+    row.start = start if view.start == NULL else view.start[start]
+    row.end = end if view.end == NULL else view.end[end - 1]
+    row.count = 1
     post.rows += 1
 
 
 cdef void meet(Search* search, const Output* output, uint32_t end) noexcept nogil:
     """Count an occurrence, or keep it until the lane is read where its list leaves some out."""
     cdef Occurrence* met
-    if search.state != NULL and not output.filtered:
-        count_match(search.state, search.post, search.view, output, end)
+    if search.state != NULL and not output.kind & OUTPUT_FILTERED:
+        count_match(search, output, end)
         return
     met = &search.met[search.met_count]
     met.output = output
@@ -94,16 +109,16 @@ cdef void meet(Search* search, const Output* output, uint32_t end) noexcept nogi
 
 
 cdef bint visit_outputs(
-    Search* search, uint32_t first, uint32_t last, uint32_t end, bint inside
+    Search* search, const Output* outputs, uint32_t count, uint32_t end, bint inside
 ) noexcept nogil:
     """Visit outputs that end here; false when the budget of the lane is used up."""
     cdef const View* view = search.view
     cdef const Output* output
     cdef bint letters = view.letters != NULL
-    cdef uint32_t at, cost = 1
-    for at in range(first, last):
-        output = &search.automaton.outputs[at]
-        if inside and output.test_end:
+    cdef uint32_t i, cost = 1
+    for i in range(count):
+        output = &outputs[i]
+        if inside and output.kind & OUTPUT_TEST_END:
             continue
         if letters:
             cost = output.size
@@ -123,7 +138,7 @@ cdef bint visit(Search* search, uint32_t state, uint32_t end) noexcept nogil:
     cdef const View* view = search.view
     # Where a word goes on, outputs whose end is tested do not stand and are not even met.
     cdef bint inside = view.letters == NULL and end < view.size and word_at(view.word, end)
-    cdef uint32_t current
+    cdef uint32_t current, first
     while True:
         if not inside:
             current = automaton.states[state].reports
@@ -133,79 +148,101 @@ cdef bint visit(Search* search, uint32_t state, uint32_t end) noexcept nogil:
             current = automaton.open_reports[state]
         if not current:
             return True
+        first = automaton.states[current].outputs
         if not visit_outputs(
-            search, automaton.states[current].outputs, automaton.states[current + 1].outputs, end,
-            inside,
+            search, &automaton.outputs[first], automaton.states[current + 1].outputs - first,
+            end, inside,
         ):
             return False
         state = automaton.states[current].fallback
 
 
-cdef bint run_word(
-    Search* search, uint32_t* at, uint32_t size, uint32_t* state
-) noexcept nogil:
-    """Search a whole word at once, from a state where it begins; false: budget."""
-    cdef const Automaton* automaton = search.automaton
-    cdef WordBytes bytes = gate_load_word(search.view.data + at[0], size)
-    cdef const WholeWord* word = slot_of(search.whole, state[0], bytes)
-    while not word.behind and state[0] > 1:
-        state[0] = automaton.states[state[0]].fallback
-        word = slot_of(search.whole, state[0], bytes)
-    at[0] += size
-    if word.kind & WORD_CHAINED:
-        state[0] = word.behind
-        return visit(search, word.behind, at[0])
-    state[0] = word.behind if word.kind & WORD_GOES_ON else 0
-    return visit_outputs(search, word.outputs, word.outputs + word.output_count, at[0], False)
+cdef struct Cursor:             # how far a lane is read
+    uint32_t at                 # the next byte
+    uint32_t state              # of the automaton, before it
+    bint begins                 # no word character stands before it
+    bint rooted                 # where the state has no such word, state 1 is asked next
 
 
-cdef bint run_from(Search* search, uint32_t* at, uint32_t beyond) noexcept nogil:
-    """Search from a byte until past `beyond` nothing more can begin before it; false: budget."""
+cdef bint run_word(Search* search, Cursor* cursor, uint32_t size) noexcept nogil:
+    """Search a whole word at once, and the space behind it; false: budget."""
     cdef const Automaton* automaton = search.automaton
     cdef const View* view = search.view
-    cdef uint32_t position = at[0], size
-    cdef bint begins = not (position and word_at(view.word, position - 1)), word
-    cdef uint32_t state = begins and view.word != NULL
-    while position < view.size:
-        size = word_bytes(view, position) if begins and search.whole != NULL else 0
-        if size:
-            if not run_word(search, &position, size, &state):
-                return False
-            begins = False
-        else:
-            word = word_at(view.word, position)
-            state = next_state(automaton, state, view.data[position], word)
-            position += 1
-            begins = not word
-            if (
-                state > 1 and automaton.states[state].reports
-                and not visit(search, state, position)
-            ):
-                return False
-        if state < 2 and position > beyond:
-            break
-    at[0] = position
-    return True
+    cdef WordBytes bytes = gate_load_word(view.data + cursor.at, size)
+    cdef const WholeWord* word = slot_of(search.whole, cursor.state, bytes)
+    cdef const Output* outputs
+    cdef bint going
+    while not word.behind and cursor.state > 1:
+        cursor.state = 1 if cursor.rooted else automaton.states[cursor.state].fallback
+        word = slot_of(search.whole, cursor.state, bytes)
+    cursor.at += size
+    if word.kind & WORD_SUFFIX_REPORTS:
+        going = visit(search, word.behind, cursor.at)
+    else:
+        outputs = &word.output
+        if word.output_count > 1:
+            outputs = &automaton.outputs[word.outputs]
+        going = visit_outputs(search, outputs, word.output_count, cursor.at, False)
+    if word.spaced and cursor.at < view.size and view.data[cursor.at] == c" ":
+        cursor.at += 1
+        cursor.state = word.spaced
+        cursor.begins = True
+        cursor.rooted = not word.kind & WORD_SPACED_FALLS
+    else:
+        cursor.state = word.behind if word.kind & WORD_GOES_ON else 0
+        cursor.begins = False
+    return going
 
 
-cdef void run_all(Search* search) noexcept nogil:
-    """Search the whole view."""
-    cdef uint32_t at = 0
-    run_from(search, &at, search.view.size)
+cdef bint run_byte(Search* search, Cursor* cursor) noexcept nogil:
+    """Search one byte; false: budget."""
+    cdef const Automaton* automaton = search.automaton
+    cdef const View* view = search.view
+    cdef bint word = word_at(view.word, cursor.at)
+    cursor.state = next_state(automaton, cursor.state, view.data[cursor.at], word)
+    cursor.at += 1
+    cursor.begins = not word
+    cursor.rooted = False
+    return (
+        cursor.state < 2 or not automaton.states[cursor.state].reports
+        or visit(search, cursor.state, cursor.at)
+    )
+
+
+cdef inline void skip_to(Cursor* cursor, const View* view, uint32_t at) noexcept nogil:
+    """Go on at a later byte, where nothing is under way."""
+    cursor.at = at
+    cursor.begins = not word_at(view.word, at - 1)
+    cursor.state = cursor.begins
 
 
 cdef void run_candidates(
     Search* search, const uint32_t* candidates, uint32_t count, uint32_t lead
 ) noexcept nogil:
     """Search about the candidates alone; a key begins at most `lead` bytes before one."""
-    cdef uint32_t i, at = 0, begin
-    for i in range(count):
-        if candidates[i] < at:
-            continue
-        begin = candidates[i] - lead if candidates[i] > lead else 0
-        at = max(at, begin)
-        if not run_from(search, &at, candidates[i]):
+    cdef const View* view = search.view
+    cdef uint32_t i = 0, size
+    cdef Cursor cursor
+    cursor.at = 0
+    cursor.begins = True
+    cursor.rooted = False
+    cursor.state = view.word != NULL
+    while cursor.at < view.size:
+        if cursor.state < 2:
+            while i < count and candidates[i] < cursor.at:
+                i += 1
+            if i == count:
+                return
+            if candidates[i] > cursor.at + lead:
+                skip_to(&cursor, view, candidates[i] - lead)
+        size = word_bytes(view, cursor.at) if cursor.begins and search.whole != NULL else 0
+        if not (run_word(search, &cursor, size) if size else run_byte(search, &cursor)):
             return
+
+
+cdef void run_all(Search* search) noexcept nogil:
+    """Search the whole view."""
+    run_candidates(search, &search.view.size, 1, search.view.size)
 
 
 cdef int compare_occurrences(const void* left, const void* right) noexcept nogil:
@@ -218,8 +255,8 @@ cdef int compare_occurrences(const void* left, const void* right) noexcept nogil
         return 1 if a.start > b.start else -1
     if a.end != b.end:
         return 1 if a.end < b.end else -1
-    if a.output.exception != b.output.exception:
-        return 1 if b.output.exception else -1
+    if (a.output.kind ^ b.output.kind) & OUTPUT_EXCEPTION:
+        return 1 if b.output.kind & OUTPUT_EXCEPTION else -1
     return (a.output.pattern > b.output.pattern) - (a.output.pattern < b.output.pattern)
 
 
@@ -233,7 +270,7 @@ cdef void count_filtered(Search* search) noexcept nogil:
         if i == 0 or met.output.list != list_at_hand:
             list_at_hand = met.output.list
             covered = reach = 0
-        if met.output.exception:
+        if met.output.kind & OUTPUT_EXCEPTION:
             covered = max(covered, met.end)
             continue
         # An exception that covers it begins no later, so it was seen.
@@ -243,15 +280,16 @@ cdef void count_filtered(Search* search) noexcept nogil:
             if met.start < reach:
                 continue
             reach = met.end
-        count_match(search.state, search.post, search.view, met.output, met.end)
+        count_match(search, met.output, met.end)
 
 
 cdef uint32_t find_candidates(
-    const WordGate* gate, const View* view, uint32_t* candidates
+    const LaneTable* table, const View* view, uint32_t* candidates
 ) noexcept nogil:
+    cdef const WordGate* gate = &table.words
     return gate_words(
-        LEVEL, gate.sparse, gate.buckets, gate.shift, gate.least, view.data, view.word, view.size,
-        candidates,
+        LEVEL, gate.sparse, gate.buckets, gate.shift, gate.least, table.whole.slots,
+        table.whole.count, view.data, view.word, view.size, candidates,
     )
 
 
@@ -277,15 +315,16 @@ cdef int search_lane(
         )
         if candidates == NULL:
             return -1
-        count = find_candidates(words, &view, candidates)
+        count = find_candidates(&table.lane[lane], &view, candidates)
         if count == 0:
             return 0
         bump_commit(state.scratch, (<size_t> view.size + 2) * sizeof(uint32_t))
         if view_lane(state.scratch, source, &view):
             return -1
         if view.start != NULL:
-            count = find_candidates(words, &view, candidates)
+            count = find_candidates(&table.lane[lane], &view, candidates)
     post.searched = True
+    search.lane = lane
     search.table = table
     search.automaton = &table.lane[lane].automaton
     search.whole = NULL
@@ -306,83 +345,4 @@ cdef int search_lane(
         run_candidates(&search, candidates, count, words.lead)
     if search.met_count:
         count_filtered(&search)
-    return 0
-
-
-# Rows.
-
-
-cdef int compare_found(const void* left, const void* right) noexcept nogil:
-    cdef uint32_t a = (<const Found*> left).pattern
-    cdef uint32_t b = (<const Found*> right).pattern
-    return 1 if a > b else -1
-
-
-cdef void order_found(Found* found, uint32_t count) noexcept nogil:
-    """Order rows by pattern; a few by insertion, which calls nothing."""
-    cdef Found at_hand
-    cdef uint32_t i, place
-    if count > MAX_ROWS:
-        qsort(found, count, sizeof(Found), &compare_found)
-        return
-    for i in range(1, count):
-        at_hand = found[i]
-        place = i
-        while place and found[place - 1].pattern > at_hand.pattern:
-            found[place] = found[place - 1]
-            place -= 1
-        found[place] = at_hand
-
-
-cdef int map_lane(
-    Bump* bump, const Lane* lane, uint32_t number, LaneMap* maps
-) noexcept nogil:
-    """Map a lane to its source; NULL where each byte comes from the code point at its place."""
-    if number == LANE_SQUEEZED:
-        return map_squeezed_lane(bump, lane, &maps[number])
-    maps[number].start = NULL
-    if (
-        number != LANE_SKELETON and lane.size == lane.source_size
-        and is_ascii(lane.source, lane.source_size)
-    ):
-        return 0
-    if number == LANE_RAW:
-        return map_raw_lane(bump, lane, &maps[number])
-    return map_folded_lane(bump, lane, &maps[number])
-
-
-cdef int write_rows(
-    const KeywordTable* table, ScanState* state, Bump* bump,
-    const PostText* text, uint32_t count, PostMatches* out,
-) noexcept nogil:
-    """Order the rows of a post and turn lane bytes into code points of its source."""
-    cdef LaneMap[LANE_COUNT] maps
-    cdef bint[LANE_COUNT] mapped
-    cdef const Pattern* pattern
-    cdef const Found* found
-    cdef MatchRow* row
-    cdef uint32_t i
-    memset(mapped, 0, sizeof(mapped))
-    order_found(state.found, count)
-    out.rows = <MatchRow*> bump_alloc(bump, count * sizeof(MatchRow))
-    if out.rows == NULL:
-        return -1
-    for i in range(count):
-        found = &state.found[i]
-        pattern = &table.patterns[found.pattern]
-        if not mapped[pattern.lane]:
-            if map_lane(state.scratch, &text.lanes[pattern.lane], pattern.lane, maps):
-                return -1
-            mapped[pattern.lane] = True
-        row = &out.rows[i]
-        row.list = pattern.list
-        row.pattern = pattern.index
-        row.lane = pattern.lane
-        row.start = found.start
-        row.end = found.end
-        if maps[pattern.lane].start != NULL:
-            row.start = maps[pattern.lane].start[found.start]
-            row.end = maps[pattern.lane].end[found.end - 1]
-        row.count = found.count
-    out.count = count
     return 0

@@ -13,15 +13,18 @@ cdef extern from *:
 cdef extern from "word_gate.h" nogil:
     WordBytes gate_load_word(const uint8_t* at, uint32_t length)
     uint64_t gate_hash_behind(uint32_t state, WordBytes word)
+    uint64_t gate_line(uint64_t hashed, uint32_t lines)
     uint64_t gate_hash_word(const uint8_t* at, uint32_t length)
     uint64_t gate_hash_pair(uint64_t first, uint64_t second)
     uint64_t gate_bit(uint64_t hashed)
     uint64_t gate_bits(uint64_t hashed)
     uint32_t gate_words(
         int level, const uint64_t* sparse, const uint64_t* buckets, uint32_t shift, uint32_t least,
-        const uint8_t* data, const uint8_t* word, uint32_t size, uint32_t* found
+        const void* lines, uint32_t line_count, const uint8_t* data, const uint8_t* word,
+        uint32_t size, uint32_t* found
     )
     enum:
+        GATE_LINE
         HASHED_BYTES
         MOST_LEAST
 

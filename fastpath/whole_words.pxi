@@ -6,8 +6,9 @@
 # gate hashes is walked.
 
 cdef enum:
-    WORD_GOES_ON = 1            # some key has more behind the word
-    WORD_CHAINED = 2            # a suffix may report or go on too: ask the state
+    WORD_GOES_ON = 1            # some key has more behind the word, or behind a suffix
+    WORD_SUFFIX_REPORTS = 2     # not only what ends in this very state: ask the automaton
+    WORD_SPACED_FALLS = 4       # the state behind the space has another suffix than state 1
 
 
 cdef bint has_whole_words(const Key* keys, uint32_t count) noexcept nogil:
@@ -43,18 +44,19 @@ cdef uint32_t count_whole_words(const Key* keys, uint32_t count) noexcept nogil:
 
 
 cdef uint64_t whole_words_bytes(uint32_t words) noexcept nogil:
-    """Return the bytes of a table for so many words: a third of its slots stays free."""
-    return (<uint64_t> words * 3 / 2 + 1) * sizeof(WholeWord)
+    """Return the bytes of a table for so many words: half of its slots stay free."""
+    return (<uint64_t> words * 2 + 2) * sizeof(WholeWord)
 
 
 cdef inline WholeWord* slot_of(
     const WholeWords* table, uint32_t before, WordBytes word
 ) noexcept nogil:
     """Return the slot that holds a word behind a state, or the free one where it would stand."""
-    cdef uint64_t at = (gate_hash_behind(before, word) >> 32) * table.count >> 32
+    cdef uint64_t at = gate_line(gate_hash_behind(before, word), table.count)
     cdef WholeWord* slot = &table.slots[at]
+    # One branch for all three: texts of entries meet every kind of difference.
     while slot.behind and (
-        slot.bytes.low != word.low or slot.bytes.high != word.high or slot.before != before
+        slot.bytes.low ^ word.low | slot.bytes.high ^ word.high | slot.before ^ before
     ):
         at = at + 1 if at + 1 < table.count else 0
         slot = &table.slots[at]
@@ -74,14 +76,32 @@ cdef uint32_t state_behind(
     return state
 
 
+cdef void describe_word(const Automaton* automaton, WholeWord* slot) noexcept nogil:
+    """Say what is reported and what may go on behind the word of a slot."""
+    cdef const State* behind = &automaton.states[slot.behind]
+    cdef uint32_t count = automaton.states[slot.behind + 1].outputs - behind.outputs
+    cdef uint32_t spaced = next_state(automaton, slot.behind, c" ", False)
+    slot.outputs = behind.outputs
+    slot.output_count = <uint16_t> count
+    slot.kind = 0
+    if count:
+        slot.output = automaton.outputs[behind.outputs]
+    if behind.count or behind.fallback > 1:
+        slot.kind |= WORD_GOES_ON
+    if automaton.states[behind.fallback].reports or count > slot.output_count:
+        slot.kind |= WORD_SUFFIX_REPORTS
+    # No key ends with a space, since its end would be open: nothing is found there.
+    slot.spaced = spaced
+    if spaced > 1 and automaton.states[spaced].fallback > 1:
+        slot.kind |= WORD_SPACED_FALLS
+
+
 cdef void add_word(
     WholeWords* table, const Automaton* automaton, const Key* key, uint32_t at, uint32_t size,
     uint32_t before, uint32_t behind,
 ) noexcept nogil:
     """Enter a word of a key, if it is short enough."""
     cdef uint8_t[HASHED_BYTES] padded
-    cdef uint32_t outputs = automaton.states[behind].outputs
-    cdef uint32_t count = automaton.states[behind + 1].outputs - outputs
     cdef WordBytes word
     cdef WholeWord* slot
     if size > HASHED_BYTES:
@@ -90,15 +110,12 @@ cdef void add_word(
     memcpy(padded, key.data + at, size)
     word = gate_load_word(padded, size)
     slot = slot_of(table, before, word)
+    if slot.behind:
+        return
     slot.bytes = word
     slot.before = before
     slot.behind = behind
-    slot.outputs = outputs
-    slot.output_count = <uint16_t> count
-    if automaton.states[behind].fallback > 1 or count > slot.output_count:
-        slot.kind |= WORD_CHAINED
-    if key.size > at + size:
-        slot.kind |= WORD_GOES_ON
+    describe_word(automaton, slot)
 
 
 cdef int build_whole_words(
@@ -107,11 +124,14 @@ cdef int build_whole_words(
 ) noexcept nogil:
     """Enter the words of all keys in a table of `size` bytes; BUILT or NO_MEMORY."""
     cdef uint32_t i, at, walked, length, before, behind
-    table.slots = <WholeWord*> bump_alloc(bump, size)
-    if table.slots == NULL:
+    cdef uint8_t* memory = <uint8_t*> bump_alloc(bump, size)
+    if memory == NULL:
         return NO_MEMORY
-    memset(table.slots, 0, size)
-    table.count = <uint32_t> (size / sizeof(WholeWord))
+    memset(memory, 0, size)
+    # One slot of the room is for what it takes to begin with a cache line.
+    memory += -<size_t> memory & (sizeof(WholeWord) - 1)
+    table.slots = <WholeWord*> memory
+    table.count = <uint32_t> (size / sizeof(WholeWord)) - 1
     for i in range(count):
         at = walked = 0
         behind = is_rooted(&keys[i])

@@ -3,7 +3,8 @@
  * Words shorter than any that a key is known by are never met: runs of word bits lose them by
  * shifts, a block at a time. The others cost one bit each, and one for the word with the one before
  * it, from a table so sparse that hardly any is set; what finds one is looked up again in a second
- * table. No word waits for another, so the memory accesses of many overlap.
+ * table. No word waits for another, so the memory accesses of many overlap. Of a word that both let
+ * through the line is sent for that says what it means.
  */
 #ifndef FASTPATH_WORD_GATE_H
 #define FASTPATH_WORD_GATE_H
@@ -17,12 +18,13 @@ enum {
     HASHED_BYTES = 16, /* of a word; all of them readable wherever a word begins */
     GATE_BLOCK = 48,   /* bytes whose words are met; 16 more are read, so that these are whole */
     BLOCK_WORDS = GATE_BLOCK / 2,
+    GATE_LINE = 64,    /* bytes of a cache line, and of a word with what it reports */
     MOST_LEAST = 8,    /* no longer words are told from shorter ones: three shifts */
 };
 
 /* Where a key may begin, as long as one bit says so. */
 typedef struct {
-    uint64_t hashed, pair;
+    uint64_t hashed, last;
     uint32_t start, last_start;
 } MetWord;
 
@@ -62,10 +64,9 @@ static inline uint64_t gate_hash_word(const uint8_t *at, uint32_t length) {
     return gate_hash_bytes(gate_load_word(at, length));
 }
 
-/* Of a word behind a state of the automaton. */
+/* Of a word behind a state of the automaton; behind state 1, the root, its own. */
 static inline uint64_t gate_hash_behind(uint32_t state, WordBytes word) {
-    word.low += state * 0xD6E8FEB86659FD93u;
-    return gate_hash_bytes(word);
+    return gate_hash_bytes(word) + (state - 1) * 0xD6E8FEB86659FD93u;
 }
 
 static inline uint64_t gate_hash_pair(uint64_t first, uint64_t second) {
@@ -83,9 +84,20 @@ static inline uint64_t gate_bits(uint64_t hashed) {
          | (uint64_t)1 << (hashed >> 46 & 63);
 }
 
+/* Which of so many cache lines a hash is looked up in first. */
+static inline uint64_t gate_line(uint64_t hashed, uint32_t lines) {
+    return (hashed >> 32) * lines >> 32;
+}
+
+/* Send for that line: the word is asked for after the whole lane went through here. */
+static inline void gate_send_for(const void *lines, uint32_t count, uint64_t hashed) {
+    __builtin_prefetch((const void *)((uintptr_t)lines + gate_line(hashed, count) * GATE_LINE));
+}
+
 #define GATE_ARGUMENTS                                                                           \
     const uint64_t *sparse, const uint64_t *buckets, uint32_t shift, uint32_t least,              \
-        const uint8_t *data, const uint8_t *word, uint32_t size, uint32_t *found
+        const void *lines, uint32_t line_count, const uint8_t *data, const uint8_t *word,         \
+        uint32_t size, uint32_t *found
 
 /* Writes the starts of the words where a key may begin, in order, and returns their number.
  * `found` has room for two more than there are bytes. Text and word bits lie in an arena, so that
@@ -112,15 +124,18 @@ static inline __attribute__((always_inline)) uint32_t gate_words_at(GATE_ARGUMEN
                 (uint32_t)__builtin_ctzll(ends >> at | (uint64_t)1 << HASHED_BYTES);
             uint64_t hashed = gate_hash_word(data + block + at, length);
             uint64_t pair = gate_hash_pair(last, hashed);
-            met[met_count] = (MetWord){hashed, pair, block + at, last_start};
+            met[met_count] = (MetWord){hashed, last, block + at, last_start};
             met_count += (sparse[hashed >> shift] >> (hashed >> 32 & 63)
                           | sparse[pair >> shift] >> (pair >> 32 & 63)) & 1;
             last = hashed;
             last_start = block + at;
         }
         for (uint32_t i = 0; i < met_count; i++) {
+            uint64_t pair = gate_hash_pair(met[i].last, met[i].hashed);
+            gate_send_for(lines, line_count, met[i].last);
+            gate_send_for(lines, line_count, met[i].hashed);
             found[count] = met[i].last_start;
-            count += !(gate_bits(met[i].pair) & ~buckets[met[i].pair >> shift]);
+            count += !(gate_bits(pair) & ~buckets[pair >> shift]);
             found[count] = met[i].start;
             count += !(gate_bits(met[i].hashed) & ~buckets[met[i].hashed >> shift]);
         }
@@ -129,18 +144,18 @@ static inline __attribute__((always_inline)) uint32_t gate_words_at(GATE_ARGUMEN
 }
 
 static uint32_t gate_words_scalar(GATE_ARGUMENTS) {
-    return gate_words_at(sparse, buckets, shift, least, data, word, size, found);
+    return gate_words_at(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
 }
 
 /* With the bit instructions that came with AVX2. */
 TARGET_AVX2 static uint32_t gate_words_avx2(GATE_ARGUMENTS) {
-    return gate_words_at(sparse, buckets, shift, least, data, word, size, found);
+    return gate_words_at(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
 }
 
 static inline uint32_t gate_words(int level, GATE_ARGUMENTS) {
     if (level == ISA_SCALAR)
-        return gate_words_scalar(sparse, buckets, shift, least, data, word, size, found);
-    return gate_words_avx2(sparse, buckets, shift, least, data, word, size, found);
+        return gate_words_scalar(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
+    return gate_words_avx2(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
 }
 
 #endif

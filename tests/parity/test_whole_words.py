@@ -70,3 +70,19 @@ def test_words_that_share_all_bytes_but_one_with_a_longer_word_have_room() -> No
     lists = [KeywordList("words", tuple(entries))]
     texts = [" ".join(entries[:40]), "aabc\u00f7 aabc\u00f6x aabc"]
     assert compiled.Keywords(lists).find_all(texts) == twin.Keywords(lists).find_all(texts)
+
+
+def test_a_word_that_ends_one_phrase_begins_another_behind_any_sign() -> None:
+    lists = [KeywordList("words", ("ab cd", "cd-ef", "cd gh", "x ab cd y"))]
+    texts = ["ab cd-ef", "ab cd gh", "x ab cd gh", "x ab cd-ef", "x ab cd y", "ab cd ab cd-ef"]
+    assert compiled.Keywords(lists).find_all(texts) == twin.Keywords(lists).find_all(texts)
+
+
+def test_rows_of_many_lists_come_in_the_order_of_their_patterns() -> None:
+    # Each list has as many rows as it may, so that all of them are more than any one may have.
+    words = [f"{a}{b}{a}" for a in "abcdefgh" for b in "abcd"]
+    lists = [KeywordList(f"list{i}", tuple(words[i:] + words[:i])) for i in (0, 7, 20)]
+    texts = [" ".join(reversed(words)), " ".join(words * 2)]
+    found = compiled.Keywords(lists).find_all(texts)
+    assert found == twin.Keywords(lists).find_all(texts)
+    assert [len(each.matches) for each in found] == [96, 96]
