@@ -67,6 +67,14 @@ def test_records_come_out_in_order_and_once(producer: Any) -> None:
     assert producer._accumulator.has_incomplete
 
 
+def test_batches_of_many_partitions_wait_to_be_sent_together(producer: Any) -> None:
+    batches = PackedBatches(producer, ROOM, 10 * ROOM)
+    for partition in range(4):
+        batches.add("t", partition, b"k", b"v", (), 7_000)
+    assert len(batches.take()) == 4
+    assert not producer.woken, "a sender that is woken for the first sends it alone"
+
+
 def test_the_future_is_that_of_the_last_record(producer: Any) -> None:
     (sent,), (batch,) = packed(producer, 3)
     batch.records.close()

@@ -135,11 +135,16 @@ class PackedBatches:
             if writer.append(key, value, headers, time_ms):
                 return
             self._hand_over(topic, partition, writer)
+            self._producer._sender.wakeup()
         writer = self._open[place] = BatchWriter(self._batch_bytes)
         writer.append(key, value, headers, time_ms)
 
     def take(self) -> list[Sent]:
-        """Hand everything over and return what was handed over since the last call."""
+        """Hand everything over and return what was handed over since the last call.
+
+        Wakes nobody, the client's flush does: a sender that is woken for the first of several
+        batches often sends it alone, in a request that costs as much as the one for the rest.
+        """
         opened, self._open = self._open, {}
         for (topic, partition), writer in opened.items():
             self._hand_over(topic, partition, writer)
@@ -166,4 +171,3 @@ class PackedBatches:
         finally:
             accumulator._appends_in_progress.decrement()
         self._sent.append(Sent(topic, writer.count, last))
-        self._producer._sender.wakeup()
