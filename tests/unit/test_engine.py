@@ -12,6 +12,7 @@ from tests.support.engine_bench import DLQ, GROUP, INPUT, P0, P1, STATE, Bench
 from worker.domain.dead_letter import DeadLetter, Disposition, Reason
 from worker.domain.errors import Fatal, Fenced
 from worker.engine.commands import Poll, Seek, Wait
+from worker.engine.pace import Pace
 from worker.transport.memory import MemoryBroker, MemorySource
 from worker.transport.protocols import CommitInDoubt, Group, Partition, Polled
 
@@ -308,6 +309,16 @@ def test_a_large_poll_makes_transactions_of_a_quarter_second_each() -> None:
     assert work[0] == 1_024, "the first piece is a guess at the stage's speed"
     assert max(work[1:]) <= 256 + 64
     assert len(bench.deltas()) == len(work) > 3
+
+
+def test_a_write_that_was_held_up_does_not_hold_up_the_next_turn() -> None:
+    pace = Pace(interval_s=0.05)
+    for seconds in (0.004, 0.015):
+        pace.wrote(seconds)
+    pace.polled(1.0, records=True, full=False)
+    assert pace.wait_s(1.0) == pytest.approx(0.012)
+    pace.wrote(0.015)
+    assert pace.wait_s(1.0) == pytest.approx(0.045), "a broker that is slow twice is slow"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from worker.engine.commands import (
 from worker.engine.dead_letters import outputs_of
 from worker.engine.gauges import Gauges
 from worker.engine.owned import Owned, Work
+from worker.engine.pace import Pace
 from worker.engine.recorder import Recorder
 from worker.engine.restorer import Restorer, Restoring
 from worker.engine.state_records import StateRecords
@@ -44,9 +45,6 @@ WORK_S = 0.25  # deciding for one transaction; < LIVENESS_MS, and what a crash r
 PIECE_S = 0.05  # deciding between two looks at the clock; < WORK_S
 MIN_RECORDS = 64  # a piece never takes less, however slow a stage is
 FIRST_PIECE = 1_024  # records of the first piece, before the stage's speed is known
-# A transaction costs the same for one record as for a thousand: turns begin at least so many times
-# the last write apart, so that writing takes a third of a quiet loop; transaction_interval_ms caps.
-GATHER = 3.0
 BACKLOG = 1_000  # records that wait behind a poll: then the next turn begins at once
 SETTLE_S = 1.0  # offsets without records (markers) are committed after an idle second
 DISPOSITION = "weir.dlq.disposition"
@@ -98,10 +96,7 @@ class Engine:
         self._offered: deque[Successor] = deque()
         self._owned: dict[Partition, Owned] = {}
         self._bound = -1  # the count of rebalances that tables and restores belong to
-        self._began = float("-inf")  # when the last transaction's turn began
-        self._full = False  # the last poll: more waits behind it
-        self._write_s = 0.0  # what the last transaction took to write
-        self._apart_s = settings.kafka.transaction_interval_ms / 1000
+        self._pace = Pace(settings.kafka.transaction_interval_ms / 1000)
         self._adrift: float | None = None  # since when no assignment holds
         self._per_second = FIRST_PIECE / PIECE_S  # records that the stage decides
 
@@ -129,7 +124,7 @@ class Engine:
         """Take one turn of the loop; about POLL_MS long when there is nothing to do."""
         if self._offered and not self._restorer.count:
             self._succeed(self._offered.popleft())
-        yield from self._pace()
+        yield from self._gather()
         batch = yield from self._poll()
         group = batch.group
         if group.rebalances != self._bound or not group.trusted:
@@ -161,10 +156,10 @@ class Engine:
 
     # The poll.
 
-    def _pace(self) -> Steps[None]:
-        """Gather records for a moment, unless some wait already."""
-        wait_s = self._began + min(self._apart_s, GATHER * self._write_s) - self._asker.now
-        if wait_s > 0 and not self._full and not self._restorer.count:
+    def _gather(self) -> Steps[None]:
+        """Let records gather for a moment, unless some wait already."""
+        wait_s = self._pace.wait_s(self._asker.now)
+        if wait_s > 0 and not self._restorer.count:
             yield from self._asker.ask(Wait(wait_s))
 
     def _poll(self) -> Steps[Batch]:
@@ -172,9 +167,10 @@ class Engine:
         waits = not self._restorer.count or self._bound < 0
         timeout_s = POLL_MS / 1000 if waits else 0.0
         batch = yield from self._asker.ask(Poll(timeout_s, self._settings.kafka.max_poll_records))
-        self._full = batch.polled.full or sum(batch.lags.values()) >= BACKLOG
-        if batch.polled.items:
-            self._began = self._asker.now
+        records = bool(batch.polled.items)
+        full = batch.polled.full or sum(batch.lags.values()) >= BACKLOG
+        self._pace.polled(self._asker.now, records=records, full=full)
+        if records:
             elapsed = self._asker.now - began
             self._meter.observe("weir_stage_duration_seconds", elapsed, ("fetch",))
         return batch
@@ -396,7 +392,7 @@ class Engine:
         offsets = {partition: owned.next for partition, owned in work.touched.items()}
         began = self._asker.now
         written = yield from self._writer.write("turn", outputs, state, offsets, group)
-        self._write_s = self._asker.now - began
+        self._pace.wrote(self._asker.now - began)
         for owned in work.touched.values():
             self._state.note(owned, written.last)
             owned.committed = owned.next
