@@ -15,10 +15,9 @@ from unittest.mock import patch
 from tests.simulation.client import TransactionalClient
 from tests.simulation.guards import Guards
 from worker.engine.claimed_count import ClaimedCount
-from worker.engine.commands import CommitOffsets, Send
 from worker.engine.restorer import Restorer
 from worker.engine.state_records import StateRecords
-from worker.engine.writer import Writer, Written
+from worker.engine.writer import Writer
 from worker.state import changelog, restore
 from worker.state.restore import Restore
 from worker.state.state_writer import StateWriter
@@ -203,14 +202,15 @@ def _delta_if_changed(self: StateRecords, owned: Any) -> Any:
     return _delta(self, owned)
 
 
-def _offsets_first(self: Writer, outputs: Any, state: Any, offsets: Any, group: Group) -> Any:
-    refused = yield from self._asker.ask(CommitOffsets(offsets, group, self._commit_s))
-    last: Any = {}
-    for records in (outputs, state):
-        if records:
-            yield from self._asker.ask(Send(tuple(records)))
-            last = (yield from self._flush()).last
-    return Written(last if state else {}, refused)
+_write = Writer.write
+
+
+def _offsets_first(
+    self: Writer, purpose: Any, outputs: Any, state: Any, offsets: Any, group: Group
+) -> Any:
+    self._behind |= offsets
+    yield from self.settle(group, at_once=True)
+    return (yield from _write(self, purpose, outputs, state, offsets, group))
 
 
 class _EqualsAll:
@@ -356,7 +356,7 @@ MUTATIONS: dict[str, Mutation] = {
     "offsets_first": Mutation(
         "at least once: outputs, then state, then offsets",
         "a crash in between loses records",
-        (_set(Writer, "_at_least_once", _offsets_first),),
+        (_set(Writer, "write", _offsets_first),),
         AtLeastOnce,
     ),
 }

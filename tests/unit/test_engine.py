@@ -13,6 +13,7 @@ from worker.domain.dead_letter import DeadLetter, Disposition, Reason
 from worker.domain.errors import Fatal, Fenced
 from worker.engine.commands import Poll, Seek, Wait
 from worker.engine.pace import Pace
+from worker.engine.writer import OFFSETS_S
 from worker.transport.memory import MemoryBroker, MemorySource
 from worker.transport.protocols import CommitInDoubt, Group, Partition, Polled
 
@@ -400,12 +401,59 @@ def test_at_least_once_writes_outputs_then_state_then_offsets() -> None:
     running = bench.engine()
     running.turn(3)
     running.names()
+    bench.clock.now += OFFSETS_S
     bench.write(b"a")
     running.turn()
     writes = ["Send", "Flush", "Send", "Flush", "CommitOffsets"]
     assert running.names() == ["Poll", "ReadClock", *writes]
     assert bench.written() == [b"a=1"]
     assert bench.committed() == 1
+
+
+def test_at_least_once_offsets_follow_behind_all_partitions_at_once() -> None:
+    bench = Bench(delivery="at-least-once")
+    running = bench.engine()
+    running.turn(3)
+    for partition in (0, 1):
+        bench.write(b"a", partition=partition)
+        running.turn()
+    assert [bench.committed(P0), bench.committed(P1)] == [0, 0]
+    assert bench.written() == [b"a=1", b"a=1"], "outputs wait for no offset"
+    running.names()
+    bench.clock.now += OFFSETS_S
+    running.turn()
+    assert running.names() == ["Poll", "CommitOffsets"], "also where nothing more comes"
+    assert [bench.committed(P0), bench.committed(P1)] == [1, 1]
+    running.turn(3)
+    assert "CommitOffsets" not in running.names()
+
+
+def test_at_least_once_a_stop_commits_what_is_behind() -> None:
+    bench = Bench(delivery="at-least-once")
+    running = bench.engine()
+    running.turn(3)
+    bench.write(b"a")
+    running.turn()
+    assert bench.committed() == 0
+    running.driver.stop()
+    running.run()
+    assert running.names()[-2:] == ["CommitOffsets", "Close"]
+    assert bench.committed() == 1, "the other delivery could start here"
+
+
+def test_at_least_once_a_partition_that_leaves_takes_its_offset_along() -> None:
+    bench = Bench(delivery="at-least-once")
+    running = bench.engine()
+    running.turn(3)
+    bench.write(b"a")
+    running.turn()
+    other = bench.engine(slot="b")
+    for _ in range(6):
+        other.turn()
+        running.turn()
+    assert not [event for event, _ in bench.told if event == "commit_refused"]
+    assert bench.written() == [b"a=1"], "the state says where it goes on"
+    assert bench.committed() == 1, "the claim commits it"
 
 
 def test_at_least_once_repeats_outputs_alone_after_a_crash() -> None:
@@ -415,7 +463,10 @@ def test_at_least_once_repeats_outputs_alone_after_a_crash() -> None:
     with pytest.raises(KilledError):
         running.turn(6)  # the outputs are written, their delta is not
     bench.write(b"a")
-    bench.engine().turn(6)
+    running = bench.engine()
+    running.turn(6)
+    bench.clock.now += OFFSETS_S
+    running.turn()
     assert bench.written() == [b"a=1", b"a=1", b"a=2"], "repeated, with equal content"
     assert bench.committed() == 2
 
@@ -428,7 +479,10 @@ def test_at_least_once_goes_on_where_the_state_says_when_the_offset_was_lost() -
         running.turn(6)  # outputs and delta are written, the offset is not
     assert bench.committed() == 0
     bench.write(b"a")
-    bench.engine().turn(6)
+    running = bench.engine()
+    running.turn(6)
+    bench.clock.now += OFFSETS_S
+    running.turn()
     assert bench.written() == [b"a=1", b"a=2"]
     assert bench.committed() == 2
 
@@ -451,6 +505,7 @@ def test_a_refused_commit_is_read_again_under_the_next_assignment() -> None:
         return polled
 
     running.source.poll = moved_on  # type: ignore[method-assign]
+    bench.clock.now += OFFSETS_S
     running.turn()
     assert [event for event, _ in bench.told if event == "commit_refused"]
     running.source.poll = poll  # type: ignore[method-assign]

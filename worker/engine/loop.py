@@ -96,6 +96,7 @@ class Engine:
         self._offered: deque[Successor] = deque()
         self._owned: dict[Partition, Owned] = {}
         self._bound = -1  # the count of rebalances that tables and restores belong to
+        self._group: Group | None = None  # that the last turn decided under
         self._pace = Pace(settings.kafka.transaction_interval_ms / 1000)
         self._adrift: float | None = None  # since when no assignment holds
         self._per_second = FIRST_PIECE / PIECE_S  # records that the stage decides
@@ -109,6 +110,8 @@ class Engine:
         """
         while not self._asker.stopping:
             yield from self.turn()
+        if self._group is not None:
+            yield from self._settle(self._group, at_once=True)
         yield from self._asker.ask(Close(self._settings.shutdown.close_ms / 1000))
 
     @property
@@ -132,7 +135,9 @@ class Engine:
         elif not self._asker.stopping:
             if self._restorer.ready:
                 yield from self._claim(group)
+            self._group = group
             yield from self._decide(batch)
+            yield from self._settle(group)
         if self._restorer.count and not self._asker.stopping:
             # Other partitions go on in between: a restore never holds them up for long.
             yield from self._restorer.piece(PIECE_S if self._owned else SLICE_MS / 2000)
@@ -198,6 +203,7 @@ class Engine:
             self._gauges.forget(partition)
         self._owned = {}
         self._bound = -1
+        self._writer.forget()
 
     def _bind(self, group: Group) -> None:
         self._restorer.bind(group.assigned)
@@ -228,13 +234,12 @@ class Engine:
             for record in self._state.claim(fresh[each.partition], group.generation, each.gap)
         ]
         offsets = {partition: owned.next for partition, owned in fresh.items()}
-        written = yield from self._writer.write("claim", (), state, offsets, group)
+        last = yield from self._writer.write("claim", (), state, offsets, group)
         self._restorer.claimed(restored)
         for partition, owned in fresh.items():
-            self._state.note(owned, written.last)
+            self._state.note(owned, last)
             self._owned[partition] = owned
-        if written.refused:
-            self._refused(written.refused)
+        if not (yield from self._settle(group, at_once=True)):
             return
         yield from self._asker.ask(Seek(offsets))
         yield from self._asker.ask(Resume(frozenset(fresh)))
@@ -252,7 +257,7 @@ class Engine:
             writer,
             each.partitions,
             next=each.at,
-            committed=each.at,
+            written=each.at,
             fuse=each.fuse,
         )
 
@@ -375,7 +380,7 @@ class Engine:
             if owned is not None:
                 owned.next = max(owned.next, position)
         for partition, owned in self._owned.items():
-            if owned.next <= owned.committed or partition in work.touched:
+            if owned.next <= owned.written or partition in work.touched:
                 owned.behind_since = None
             elif owned.behind_since is None:
                 owned.behind_since = now
@@ -391,13 +396,12 @@ class Engine:
         state = [record for owned in work.touched.values() for record in self._state.delta(owned)]
         offsets = {partition: owned.next for partition, owned in work.touched.items()}
         began = self._asker.now
-        written = yield from self._writer.write("turn", outputs, state, offsets, group)
+        last = yield from self._writer.write("turn", outputs, state, offsets, group)
         self._pace.wrote(self._asker.now - began)
         for owned in work.touched.values():
-            self._state.note(owned, written.last)
-            owned.committed = owned.next
-        if written.refused:
-            self._refused(written.refused)
+            self._state.note(owned, last)
+            owned.written = owned.next
+        if not (yield from self._settle(group)):
             return False
         self._vitals.committed()
         self._gauges.latency(work.outputs)
@@ -419,10 +423,16 @@ class Engine:
             *work.headers.get((partition, output.cause), ()),
         )
 
-    def _refused(self, why: str) -> None:
-        """Read the offsets again under whatever assignment holds then (at least once alone)."""
-        self._tell("commit_refused", message=why)
-        self._suspend()
+    def _settle(self, group: Group, *, at_once: bool = False) -> Steps[bool]:
+        """Commit offsets that are due (at least once alone); where they are refused read them anew.
+
+        Tells whether the tables may go on under this assignment.
+        """
+        refused = yield from self._writer.settle(group, at_once=at_once)
+        if refused:
+            self._tell("commit_refused", message=refused)
+            self._suspend()
+        return not refused
 
     # Numbers.
 

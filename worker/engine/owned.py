@@ -20,11 +20,11 @@ class Owned:
     writer: StateWriter | None  # None as above
     partitions: int  # of the input topic
     next: int  # the input offset to step next
-    committed: int  # as the brokers have it
+    written: int  # state and outputs are, up to this input offset
     fuse: Fuse
     state_next: int | None = None  # state offset after our last record; None: not known
     time: int = 0  # of the last record stepped, ms
-    behind_since: float | None = None  # when `next` passed `committed` without a record
+    behind_since: float | None = None  # when `next` passed `written` without a record
 
 
 @dataclass(slots=True)
