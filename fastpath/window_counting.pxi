@@ -1,37 +1,25 @@
 # Counting a post in the windows of its account. Included by windows.pyx.
 
-cdef void advance(WindowSlot* slot, int64_t tick) noexcept nogil:
-    """Make `tick` the newest and clear the ring entries of the ticks that are left behind."""
-    cdef int64_t ticks, i
+cdef void advance(WindowTable* table, WindowSlot* slot, int64_t tick) noexcept nogil:
+    """Make `tick` the newest and clear the counts of the ticks that are left behind."""
+    cdef int64_t ticks = tick - slot.newest, i
     if slot.newest == NEVER:
         slot.newest = tick
         return
-    ticks = tick - slot.newest
     if ticks >= WINDOW_TICKS:
-        memset(slot.ring, 0, sizeof(slot.ring))
+        clear_ring(table, slot)
     else:
         for i in range(1, ticks + 1):
-            slot.ring[(slot.newest + i) & 7] = 0
-    if slot.distinct != NULL:
-        age_set(slot.distinct, ticks)
+            set_count(table, slot, slot.newest + i, 0)
+    age_values(slot, ticks)
     slot.newest = tick
 
 
-cdef inline void add_to(uint32_t* counter, uint32_t amount) noexcept nogil:
-    counter[0] = UINT32_MAX if amount > UINT32_MAX - counter[0] else counter[0] + amount
-
-
-cdef inline uint64_t sum_ring(const WindowSlot* slot, int64_t tick) noexcept nogil:
-    """Sum the kept ticks from tick - 7 to tick."""
-    cdef uint64_t total = 0
-    cdef int64_t i
-    if tick == slot.newest:
-        for i in range(WINDOW_TICKS):
-            total += slot.ring[i]
-        return total
-    for i in range(slot.newest - WINDOW_TICKS + 1, tick + 1):
-        total += slot.ring[i & 7]
-    return total
+cdef void clear_slot(WindowTable* table, WindowSlot* slot) noexcept nogil:
+    """Forget what a window counted and free what lies outside its slot."""
+    free_values(table, slot)
+    clear_ring(table, slot)
+    slot[0] = EMPTY_SLOT
 
 
 cdef inline int64_t tick_of(WindowKind* kind, int64_t time) noexcept nogil:
@@ -55,16 +43,16 @@ cdef int count_window(
     if slot.newest != NEVER and tick <= slot.newest - WINDOW_TICKS:
         return SEEN_LATE
     if slot.newest == NEVER or tick > slot.newest:
-        advance(slot, tick)
+        advance(table, slot, tick)
     behind = <int>(slot.newest - tick)
     kept = <uint8_t>((0xFF << behind) & 0xFF)  # ticks tick - 7 .. tick of those that are kept
     if kind.count_of == COUNT_POSTS:
-        add_to(&slot.ring[tick & 7], 1)
+        add_count(table, slot, tick, 1)
     elif kind.count_of == COUNT_LINKS:
-        add_to(&slot.ring[tick & 7], post.links)
+        add_count(table, slot, tick, post.links)
     elif kind.count_of == COUNT_TARGETS:
         for i in range(post.targets):
-            ticks = find_value(slot.distinct, post.target[i])
+            ticks = find_value(slot, post.target[i])
             if ticks != NULL:
                 ticks[0] |= <uint8_t>(1 << behind)
             elif not add_value(table, slot, post.target[i], <uint8_t>(1 << behind)):
@@ -72,12 +60,12 @@ cdef int count_window(
         value[0] = count_values(slot, kept)
         return SEEN_DISTINCT_FULL if full else 0
     elif post.has_text:
-        ticks = find_value(slot.distinct, post.digest)
+        ticks = find_value(slot, post.digest)
         if ticks == NULL:
             full = not add_value(table, slot, post.digest, <uint8_t>(1 << behind))
         else:
             if ticks[0] & kept:
-                add_to(&slot.ring[tick & 7], 1)
+                add_count(table, slot, tick, 1)
             ticks[0] |= <uint8_t>(1 << behind)
     value[0] = sum_ring(slot, tick)
     return SEEN_DISTINCT_FULL if full else 0
@@ -151,8 +139,8 @@ cdef void fetch_values(const WindowTable* table, const WindowRow* row) noexcept 
     cdef const WindowSlot* slots = slots_of(<WindowRow*>row)
     cdef size_t i
     for i in range(table.windows):
-        if slots[i].distinct != NULL:
-            __builtin_prefetch(slots[i].distinct)
+        if slots[i].holds == HOLDS_MANY:
+            __builtin_prefetch(slots[i].values.many)
 
 
 cdef WindowRow* open_row(

@@ -179,11 +179,11 @@ cdef bint grow_rows(WindowTable* table) noexcept nogil:
 cdef void blank_row(const WindowTable* table, WindowRow* row, const Sip128* key) noexcept nogil:
     """Make a row that holds no sets the row of an account that has counted nothing."""
     cdef size_t i
-    memset(row, 0, table.row_bytes)
+    memset(row, 0, sizeof(WindowRow))
     row.key = key[0]
     row.taken = True
     for i in range(table.windows):
-        slots_of(row)[i].newest = NEVER
+        slots_of(row)[i] = EMPTY_SLOT
 
 
 cdef WindowRow* take_row(WindowTable* table, const Sip128* key, uint32_t tag) noexcept nogil:

@@ -1,61 +1,77 @@
-# Distinct values of a window, few and each with its ticks. Included by windows.pyx.
+# Distinct values of a window, few and each with its ticks: one stands in the slot, more in a set.
+# Included by windows.pyx.
 
-cdef inline uint64_t* values_of(const DistinctSet* held) noexcept nogil:
+cdef inline uint64_t* values_of(DistinctSet* held) noexcept nogil:
     return <uint64_t*>(<uint8_t*>held + sizeof(DistinctSet))
 
 
-cdef inline uint8_t* ticks_of(const DistinctSet* held) noexcept nogil:
+cdef inline uint8_t* ticks_of(DistinctSet* held) noexcept nogil:
     return <uint8_t*>(values_of(held) + held.capacity)
+
+
+cdef inline uint32_t value_count(const WindowSlot* slot) noexcept nogil:
+    return slot.values.many.count if slot.holds == HOLDS_MANY else slot.holds
+
+
+cdef inline uint64_t* values_in(const WindowSlot* slot) noexcept nogil:
+    if slot.holds == HOLDS_MANY:
+        return values_of(slot.values.many)
+    return <uint64_t*>&slot.values.one
+
+
+cdef inline uint8_t* ticks_in(const WindowSlot* slot) noexcept nogil:
+    if slot.holds == HOLDS_MANY:
+        return ticks_of(slot.values.many)
+    return <uint8_t*>&slot.ticks
 
 
 cdef inline size_t set_size(uint32_t capacity) noexcept nogil:
     return sizeof(DistinctSet) + 9 * <size_t>capacity
 
 
-cdef DistinctSet* new_set(WindowTable* table, uint32_t capacity) noexcept nogil:
-    cdef DistinctSet* made = <DistinctSet*>malloc(set_size(capacity))
+cdef bint make_room_for(WindowTable* table, WindowSlot* slot, uint32_t capacity) noexcept nogil:
+    """Let a slot hold up to `capacity` values, more than it has room for; false: no memory."""
+    cdef uint32_t count = value_count(slot)
+    cdef DistinctSet* made
+    if capacity <= 1:
+        return True
+    made = <DistinctSet*>malloc(set_size(capacity))
     if made == NULL:
         table.broken = True
-        return NULL
-    made.count = 0
-    made.capacity = capacity
-    table.set_bytes += set_size(capacity)
-    return made
-
-
-cdef void clear_slot(WindowTable* table, WindowSlot* slot) noexcept nogil:
-    """Forget what a window counted and free its values."""
-    if slot.distinct != NULL:
-        table.set_bytes -= set_size(slot.distinct.capacity)
-        free(slot.distinct)
-        slot.distinct = NULL
-    slot.newest = NEVER
-    memset(slot.ring, 0, sizeof(slot.ring))
-
-
-cdef bint grow_set(WindowTable* table, WindowSlot* slot) noexcept nogil:
-    cdef DistinctSet* old = slot.distinct
-    cdef DistinctSet* grown = new_set(table, 4 if old == NULL else 2 * old.capacity)
-    if grown == NULL:
         return False
-    if old != NULL:
-        memcpy(values_of(grown), values_of(old), 8 * old.count)
-        memcpy(ticks_of(grown), ticks_of(old), old.count)
-        grown.count = old.count
-        table.set_bytes -= set_size(old.capacity)
-        free(old)
-    slot.distinct = grown
+    made.count = count
+    made.capacity = capacity
+    memcpy(values_of(made), values_in(slot), 8 * count)
+    memcpy(ticks_of(made), ticks_in(slot), count)
+    free_values(table, slot)
+    table.outside_bytes += set_size(capacity)
+    slot.values.many = made
+    slot.holds = HOLDS_MANY
     return True
 
 
-cdef uint8_t* find_value(const DistinctSet* held, uint64_t value) noexcept nogil:
+cdef inline void set_value_count(WindowSlot* slot, uint32_t count) noexcept nogil:
+    """Say how many values a slot holds, for which it has room."""
+    if slot.holds == HOLDS_MANY:
+        slot.values.many.count = count
+    else:
+        slot.holds = HOLDS_NONE if count == 0 else HOLDS_ONE
+
+
+cdef void free_values(WindowTable* table, WindowSlot* slot) noexcept nogil:
+    if slot.holds == HOLDS_MANY:
+        table.outside_bytes -= set_size(slot.values.many.capacity)
+        free(slot.values.many)
+    slot.holds = HOLDS_NONE
+
+
+cdef uint8_t* find_value(const WindowSlot* slot, uint64_t value) noexcept nogil:
     """Return the ticks of a value, NULL where it is not held; at most 256 comparisons."""
+    cdef const uint64_t* values = values_in(slot)
     cdef uint32_t i
-    if held == NULL:
-        return NULL
-    for i in range(held.count):
-        if values_of(held)[i] == value:
-            return ticks_of(held) + i
+    for i in range(value_count(slot)):
+        if values[i] == value:
+            return ticks_in(slot) + i
     return NULL
 
 
@@ -63,41 +79,42 @@ cdef bint add_value(
     WindowTable* table, WindowSlot* slot, uint64_t value, uint8_t tick_bit
 ) noexcept nogil:
     """Add a value that is not held; false where 256 others are."""
-    if slot.distinct != NULL and slot.distinct.count == WINDOW_DISTINCT:
+    cdef uint32_t count = value_count(slot)
+    cdef uint32_t room = slot.values.many.capacity if slot.holds == HOLDS_MANY else 1
+    if count == WINDOW_DISTINCT:
         return False
-    if (slot.distinct == NULL or slot.distinct.count == slot.distinct.capacity) and not grow_set(
-        table, slot
-    ):
+    if count == room and not make_room_for(table, slot, 2 * room if room > 1 else 4):
         return True
-    values_of(slot.distinct)[slot.distinct.count] = value
-    ticks_of(slot.distinct)[slot.distinct.count] = tick_bit
-    slot.distinct.count += 1
+    set_value_count(slot, count + 1)
+    values_in(slot)[count] = value
+    ticks_in(slot)[count] = tick_bit
     return True
 
 
-cdef void age_set(DistinctSet* held, int64_t ticks) noexcept nogil:
+cdef void age_values(WindowSlot* slot, int64_t ticks) noexcept nogil:
     """Shift every value's ticks back and leave out those of which none is kept."""
+    cdef uint64_t* values = values_in(slot)
+    cdef uint8_t* held = ticks_in(slot)
     cdef uint32_t i, kept = 0
     cdef uint8_t moved
     if ticks >= WINDOW_TICKS:
-        held.count = 0
+        set_value_count(slot, 0)
         return
-    for i in range(held.count):
-        moved = <uint8_t>((<uint32_t>ticks_of(held)[i] << ticks) & 0xFF)
+    for i in range(value_count(slot)):
+        moved = <uint8_t>((<uint32_t>held[i] << ticks) & 0xFF)
         if moved != 0:
-            values_of(held)[kept] = values_of(held)[i]
-            ticks_of(held)[kept] = moved
+            values[kept] = values[i]
+            held[kept] = moved
             kept += 1
-    held.count = kept
+    set_value_count(slot, kept)
 
 
 cdef uint64_t count_values(const WindowSlot* slot, uint8_t kept) noexcept nogil:
     """Count the values seen in at least one of the ticks."""
+    cdef const uint8_t* ticks = ticks_in(slot)
     cdef uint64_t total = 0
     cdef uint32_t i
-    if slot.distinct == NULL:
-        return 0
-    for i in range(slot.distinct.count):
-        if ticks_of(slot.distinct)[i] & kept:
+    for i in range(value_count(slot)):
+        if ticks[i] & kept:
             total += 1
     return total

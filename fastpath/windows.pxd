@@ -20,16 +20,33 @@ cdef enum:
     SEEN_TABLE_FULL = 4
 
 
-cdef struct DistinctSet:  # values seen in the ticks that are kept, in order of first sight
-    uint32_t count
-    uint32_t capacity  # `capacity` values (u64), then as many tick bytes, lie behind this header
-    # tick byte of a value: bit i is set where tick newest - i holds it
+cdef extern from "window_slot.h" nogil:  # which says what each member is
+    enum:
+        HOLDS_NONE
+        HOLDS_ONE
+        HOLDS_MANY
 
+    ctypedef struct DistinctSet:
+        uint32_t count
+        uint32_t capacity
 
-cdef struct WindowSlot:  # 48 bytes
-    int64_t newest  # tick; NEVER where nothing was counted
-    DistinctSet* distinct  # NULL until a value is remembered
-    uint32_t[8] ring  # ring[tick & 7], ticks newest-7 .. newest
+    ctypedef union WindowRing:
+        uint8_t[8] narrow
+        uint32_t* wide
+
+    ctypedef union WindowValues:
+        uint64_t one
+        DistinctSet* many
+
+    ctypedef struct WindowSlot:
+        int64_t newest
+        uint8_t ticks
+        uint8_t holds
+        uint8_t wide
+        WindowRing ring
+        WindowValues values
+
+    const WindowSlot EMPTY_SLOT
 
 
 cdef struct WindowRow:  # 32 bytes, followed by one WindowSlot per kind
@@ -44,6 +61,7 @@ cdef struct WindowRow:  # 32 bytes, followed by one WindowSlot per kind
 cdef struct WindowKind:
     int count_of  # COUNT_*
     int64_t tick_ms
+    uint64_t code  # how an after-image names it, `own` left out
     int64_t tick  # of the last record that was counted, with its first ms: most posts share it
     int64_t tick_start
 
@@ -99,7 +117,7 @@ cdef struct WindowTable:
     uint32_t free_row  # + 1, 0 for none
     uint64_t held  # accounts in the table, retired ones included
     uint64_t max_keys
-    uint64_t set_bytes
+    uint64_t outside_bytes  # of what did not fit in slots: values and counts
     IndexPart[WINDOW_SLICES] parts
     Retirement* heap  # one per held account, the earliest due first
     uint32_t* heap_places  # per row

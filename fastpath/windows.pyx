@@ -1,6 +1,6 @@
 """Count per account over origin time, exactly: the windows of one input partition.
 
-An account owns one row: a header and a 48-byte slot per window, side by side, so that one keyed
+An account owns one row: a header and a 24-byte slot per window, side by side, so that one keyed
 probe finds all of them. Placement is SipHash-1-3 under a seed that changes no value. The index
 holds 8 bytes per account in open addressing, one table per slice, at most seven tenths full;
 rows never move. A heap by the time of retirement frees rows a few at a time.
@@ -38,7 +38,7 @@ cdef enum:
     AHEAD = 4  # rows fetched ahead while changes are packed
     LINE = 64  # bytes of a cache line
 
-cdef int64_t NEVER = INT64_MIN
+cdef int64_t NEVER = -1  # before every tick and time
 cdef int64_t LONGEST = MAX_OVER_MS
 cdef int64_t LAST_TIME = MAX_TIME_MS
 
@@ -81,9 +81,11 @@ cdef int64_t account_retires_at(const WindowTable* table, WindowRow* row) noexce
 
 
 include "window_values.pxi"
+include "window_ring.pxi"
 include "window_counting.pxi"
 include "window_rows.pxi"
 include "window_images.pxi"
+include "window_restore.pxi"
 include "partitioners.pxi"
 
 
@@ -130,6 +132,7 @@ cdef class AccountWindows:
         for i, (count, over_ms) in enumerate(kinds):
             self.table.kinds[i].count_of = COUNTS.index(count)
             self.table.kinds[i].tick_ms = over_ms // TICKS
+            self.table.kinds[i].code = code_of(&self.table.kinds[i])
         for i, window in enumerate(windows):
             self.table.places[i] = kinds.index((window.count, window.over_ms))
 
@@ -163,14 +166,14 @@ cdef class AccountWindows:
 
     @property
     def memory_bytes(self):
-        """Return the bytes of rows, index, retirement heap and distinct values."""
+        """Return the bytes of rows, index, retirement heap and what lies outside rows."""
         cdef uint64_t total = self.table.page_count * PAGE_ROWS * self.table.row_bytes
         cdef int i
         total += self.table.heap_capacity * (sizeof(Retirement) + sizeof(uint32_t))
         for i in range(WINDOW_SLICES):
             if self.table.parts[i].slots != NULL:
                 total += (self.table.parts[i].mask + 1) * sizeof(IndexSlot)
-        return total + self.table.set_bytes
+        return total + self.table.outside_bytes
 
     def changes(self):
         """Return the entries of what changed since the last call, deletes first."""

@@ -387,3 +387,50 @@ def test_times_are_from_1970_to_9999() -> None:
     for time in (-1, 253_402_300_800_000):
         with pytest.raises(ValueError, match="1970 to 9999"):
             table.count(KEY, b"a", time, 0, [], None)
+
+
+@pytest.mark.parametrize("links", [255, 256, 2**32 - 1])
+def test_a_count_outgrows_a_byte_and_what_it_needed_then_is_given_back(links: int) -> None:
+    tables, copies = new_tables(10), new_tables(10)
+    empty = tables[0].memory_bytes
+    for time in (0, 7_500, 15_000):  # the second makes 2 ** 32 - 1 out of more
+        count_all(tables, "a", time, links, [], None)
+        count_all(tables, "a", time, 1, [], None)
+    whole = tables[0].memory_bytes
+    for table, copy in zip(tables, copies, strict=True):
+        copy.restore(15_000, table.changes())
+    assert len({dump(table) for table in (*tables, *copies)}) == 1
+    assert copies[0].memory_bytes == whole
+    for each in (tables, copies):
+        count_all(each, "a", 60_000, 3, [], "x")  # some ticks are left behind, then all
+        count_all(each, "a", 7_500 + 60_000, 3, [], "x")
+        count_all(each, "a", 4_000_000, 0, [], None)
+    assert len({dump(table) for table in (*tables, *copies)}) == 1
+    rows = tables[0].memory_bytes - empty
+    count_all(fresh := new_tables(10), "a", 0, 0, [], None)
+    assert rows == fresh[0].memory_bytes - empty
+
+
+def test_one_value_stands_in_the_row_and_more_beside_it() -> None:
+    """Most accounts say little: theirs is the memory of a table and the time of its restore."""
+    tables, copies = new_tables(10), new_tables(10)
+    count_all(tables, "a", 0, 1, ["p"], "x")
+    one = tables[0].memory_bytes
+    count_all(fresh := new_tables(10), "a", 0, 0, [], None)
+    assert one == fresh[0].memory_bytes
+    for table, copy in zip(tables, copies, strict=True):
+        copy.restore(0, dump(table))
+    assert copies[0].memory_bytes == one
+    for each in (tables, copies):
+        for text in "xyzxvwxyz":
+            count_all(each, "a", 1_000, 1, [text], text)
+    assert tables[0].memory_bytes > one
+    assert len({dump(table) for table in (*tables, *copies)}) == 1
+
+
+def test_an_account_that_said_little_takes_few_bytes() -> None:
+    table = new_tables(100_000)[0]
+    for number in range(20_480):
+        identity = siphash128_of(KEY, number.to_bytes(4))
+        table.count(identity, b"a", number, 1, [b"p" * 8], b"x" * 8)
+    assert table.memory_bytes / 20_480 < 32 + 24 * len(SPECS) + 100, "row, index, retirement"
