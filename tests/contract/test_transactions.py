@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.contract.harness import (
@@ -180,6 +182,22 @@ def test_state_is_read_up_to_the_last_stable_offset(cluster: Cluster) -> None:
     found, end = drain(reader, state, at, until=7)
     assert [record.value for record in found] == [b"3"]
     assert end > 6
+
+
+def test_state_that_ends_with_a_marker_is_read_on_at_once(cluster: Cluster) -> None:
+    """A warm restore goes on behind its own last record, where nothing but a marker stands."""
+    state, reader = Partition(cluster.topic, 0), cluster.state_reader()
+    producer = cluster.producer("a")
+    producer.begin()
+    producer.send(cluster.topic, b"k", b"1", partition=0)
+    producer.settle(10)
+    producer.commit()
+    _, end = drain(reader, state, until=2)
+    for at in (end - 1, end - 1, end):
+        began = time.monotonic()
+        piece = reader.read({state: at}, 10.0, 1 << 20)
+        assert piece.drained == {state}
+        assert time.monotonic() - began < 0.4, "neither the budget nor an idle fetch (0.5 s)"
 
 
 def test_large_state_records_come_back_whole_and_in_order(cluster: Cluster) -> None:

@@ -24,6 +24,12 @@ POLL_RECORDS = 32  # of at most 512 KiB each: what one poll may add to a piece
 # Of one partition at a time: smaller ones cost more per record, larger ones are copied through
 # memory that no cache holds and that is new each time.
 FETCH_BYTES = 4 * MIB
+# How long a broker holds a fetch for which there is nothing, and with it whatever is asked next on
+# that connection: the ends, when the state is read on later. Nothing here waits for new records.
+IDLE_FETCH_MS = 10
+# Between two looks at where the client stands: a poll() waits for records, and passes what ends a
+# transaction, the last of a state partition, without a word. Must stay below a piece's budget.
+LOOK_S = 0.02
 
 
 class KafkaStateReader:
@@ -46,6 +52,7 @@ class KafkaStateReader:
             "auto_offset_reset": "none",
             "max_partition_fetch_bytes": FETCH_BYTES,
             "fetch_max_bytes": 2 * FETCH_BYTES,
+            "fetch_max_wait_ms": IDLE_FETCH_MS,
             "check_crcs": True,
             "receive_buffer_bytes": RECEIVE_BUFFER_BYTES,
             "metrics_enabled": False,
@@ -80,7 +87,7 @@ class KafkaStateReader:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            for tp, records in self._poll(left).items():
+            for tp, records in self._poll(min(left, LOOK_S)).items():
                 found[Partition(*tp)] += [StateRecord(r.offset, r.key, r.value) for r in records]
                 size += sum(len(r.value or b"") for r in records)
         reached = {partition: self._at(partition) for partition in positions}
