@@ -87,7 +87,10 @@ class KafkaStateReader:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            for tp, records in self._poll(min(left, LOOK_S)).items():
+            polled = self._poll(0.0 if size else min(left, LOOK_S))
+            if size and not polled:
+                break  # the next fetch is on its way, and comes while these are applied
+            for tp, records in polled.items():
                 found[Partition(*tp)] += [StateRecord(r.offset, r.key, r.value) for r in records]
                 size += sum(len(r.value or b"") for r in records)
         reached = {partition: self._at(partition) for partition in positions}
