@@ -185,7 +185,8 @@ cdef bint restore_again(Table* t, const Sip128* key, Seen* seen, uint64_t done) 
     full.kept[full.count].done = done
     full.count += 1
     full.newest = max(full.newest, seen.time)
-    if full.count <= LISTED_KEPT:
+    # A table that has judged indexes sightings however few: what it restores must be found there.
+    if full.by_identity == NULL and full.count <= LISTED_KEPT:
         return True
     if not is_index_full(full, full.count):
         index_kept(full, full.count - 1)

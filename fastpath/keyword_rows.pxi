@@ -1,4 +1,4 @@
-# From rows as they were opened to rows as they are reported: in order, in code points of the source.
+# From rows as they were opened to rows as they are reported: ordered, in code points of the source.
 
 
 cdef int compare_found(const void* left, const void* right) noexcept nogil:

@@ -141,6 +141,13 @@ class Log:
                 copy.restore(time, entries)
         return copy
 
+    def follow(self, copy: FingerprintTable, start: int) -> None:
+        """Bring a table that stands where record `start` begins up to date, as a rebalance does."""
+        for slice_, time, entries in self.records[start:]:
+            if slice_ is not None:
+                copy.clear(slice_)
+            copy.restore(time, entries)
+
 
 USED_SLICES = sorted({key[8] for key in KEYS.values()})
 
@@ -179,6 +186,40 @@ def test_a_copy_from_the_changelog_goes_on_as_if_never_stopped(
         assert copy.refused == table.refused - refused
     log.commit()
     assert dump(log.restored(spec, SEEDS[1])) == dump(table)
+
+
+@settings(max_examples=300)
+@given(
+    streams(),
+    st.lists(st.lists(st.sampled_from(USED_SLICES), max_size=2), min_size=13, max_size=13),
+    st.tuples(st.integers(0, 12), st.integers(0, 12)),
+    st.integers(0, 30),
+    st.sampled_from([(24, 7), (24, 60), (24, 10**6), (5, 10**6), (5, 100)]),
+)
+def test_a_warm_copy_follows_what_another_process_wrote_and_goes_on(
+    records: list[Sequence[Sighting]],
+    snapshots: list[list[int]],
+    places: tuple[int, int],
+    least: int,
+    caps: tuple[int, int],
+) -> None:
+    """A partition that leaves and comes back finds its table, which has judged, and reads on."""
+    left, back = sorted(places)
+    spec = spec_of(exact_sightings=caps[0], max_sightings=caps[1])
+    judge = Judge(spec, least)
+    table, copy = FingerprintTable(spec, SEEDS[0]), FingerprintTable(spec, SEEDS[1])
+    log = Log(table)
+    for offset, record in enumerate(records[:left]):
+        assert feed(table, judge, [(offset, record)]) == feed(copy, judge, [(offset, record)])
+    assert copy.changes() == table.changes()
+    for offset, record in enumerate(records[left:back], left):
+        feed(table, judge, [(offset, record)])
+        log.commit(snapshots[offset])
+    log.follow(copy, 0)
+    assert dump(copy) == dump(table)
+    for offset, record in enumerate(records[back:], back):
+        assert feed(table, judge, [(offset, record)]) == feed(copy, judge, [(offset, record)])
+        assert dump(copy) == dump(table)
 
 
 def test_the_first_drain_writes_all_that_there_is() -> None:
