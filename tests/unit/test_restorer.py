@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any, cast
 
 import pytest
@@ -46,6 +49,38 @@ def test_a_restore_in_pieces_ends_as_one_in_a_whole(piece: int) -> None:
     bench.write(b"a")
     bench.engine(piece=piece).turn(12)
     assert bench.written() == [b"a=%d" % n for n in range(1, 7)]
+
+
+def test_tables_of_two_partitions_are_filled_side_by_side() -> None:
+    """Each thread waits until the other has come: one after the other they never would."""
+    bench = Bench()
+    for number in (0, 1):
+        bench.write(b"a", b"b", partition=number)
+    bench.engine().turn(6)
+    for number in (0, 1):
+        bench.write(b"a", partition=number)
+    both = Barrier(2, timeout=30)
+
+    def beside(work: Any, over: Iterable[Any]) -> Iterable[None]:
+        def met(each: Any) -> None:
+            both.wait()
+            work(each)
+
+        return threads.map(met, over)
+
+    with ThreadPoolExecutor(2) as threads:
+        bench.engine(spread=beside).turn(6)
+    assert sorted(bench.written()) == [b"a=1"] * 2 + [b"a=2"] * 2 + [b"b=1"] * 2
+
+
+def test_a_table_that_is_filled_on_a_thread_can_stop_for_a_person() -> None:
+    bench = ran(b"a")
+    bench.broker.append(STATE, b"c", b"no record of ours")
+    with (
+        ThreadPoolExecutor(2) as threads,
+        pytest.raises(StateMismatch, match=f"{STATE}-0 at offset"),
+    ):
+        bench.engine(spread=threads.map).turn(6)
 
 
 def test_a_table_kept_over_a_rebalance_reads_on_from_its_own_place() -> None:

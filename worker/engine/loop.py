@@ -31,7 +31,7 @@ from worker.engine.gauges import Gauges
 from worker.engine.owned import Owned, Work
 from worker.engine.pace import Pace
 from worker.engine.recorder import Recorder
-from worker.engine.restorer import Restorer, Restoring
+from worker.engine.restorer import Restorer, Restoring, Spread
 from worker.engine.state_records import StateRecords
 from worker.engine.tell import Tell
 from worker.engine.writer import Writer
@@ -77,8 +77,12 @@ class Engine:
         start: Start | None = None,
         accept_gap: int | None = None,
         wall: Callable[[], float],
+        spread: Spread = map,
     ) -> None:
-        """`wall` gives epoch seconds, for gauges alone: no decision reads it."""
+        """`wall` gives epoch seconds, for gauges alone: no decision reads it.
+
+        `spread` may fill the tables of several partitions on threads while they are restored.
+        """
         self.stage = stage
         self._settings = settings
         self._meter = meter
@@ -90,7 +94,7 @@ class Engine:
         self._asker = Asker()
         self._writer = Writer(settings, self._asker, meter)
         self._restorer = Restorer(
-            stage, settings, self._asker, tell, start=start, accept_gap=accept_gap
+            stage, settings, self._asker, tell, start=start, accept_gap=accept_gap, spread=spread
         )
         self._state = StateRecords(stage, settings, meter, bundle_digest)
         self._offered: deque[Successor] = deque()

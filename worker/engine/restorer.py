@@ -7,9 +7,9 @@ of revoked partitions are kept, and read on from where their state stood.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from worker.domain.errors import ConfigError, RetentionOvertook, StateMismatch
 from worker.engine.asker import Asker
@@ -37,6 +37,16 @@ from worker.transport.protocols import Partition, StateRecord
 SEARCH_MS = 10_000
 KEPT_S = 600.0  # a table of a partition that went elsewhere is freed after this
 ADVICE = "Nothing was decided; docs/fail-stops.md says what to do"
+
+
+T = TypeVar("T")
+
+
+class Spread(Protocol):
+    """Do a piece of work for each of several things: in turn as `map`, or on threads."""
+
+    def __call__(self, work: Callable[[T], None], over: Iterable[T], /) -> Iterable[None]:
+        """Return what the work returned, in order; raise what one of them raised."""
 
 
 @dataclass(slots=True)
@@ -82,8 +92,11 @@ class Restorer:
         *,
         start: Start | None,
         accept_gap: int | None,
+        spread: Spread,
     ) -> None:
+        """`spread` fills the tables of several partitions, each by itself."""
         self._stage = stage
+        self._spread = spread
         self._posts = settings.topic("posts")
         self._input = settings.topic(stage.inputs[0])
         self._state_topic = settings.topic(f"state.{stage.name}")
@@ -268,12 +281,18 @@ class Restorer:
         by_state = {self._state(each): each for each in reading}
         positions = {partition: each.state_next for partition, each in by_state.items()}
         piece = yield from self._asker.ask(ReadState(positions, budget_s, PIECE_BYTES))
+        held = [(each, piece.records.get(at, ())) for at, each in by_state.items()]
+        for _ in self._spread(self._feed_all, held):
+            pass
         for partition, each in by_state.items():
-            assert each.restore is not None  # noqa: S101  # as chosen by the caller
-            for record in piece.records.get(partition, ()):
-                self._feed(each, each.restore, record)
             each.state_next = piece.positions.get(partition, each.state_next)
         return piece.drained
+
+    def _feed_all(self, held: tuple[Restoring, Sequence[StateRecord]]) -> None:
+        each, records = held
+        assert each.restore is not None  # noqa: S101  # as chosen by the caller of _read
+        for record in records:
+            self._feed(each, each.restore, record)
 
     def _feed(self, each: Restoring, restore: Restore, record: StateRecord) -> None:
         try:

@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, NamedTuple, NoReturn
@@ -29,6 +30,10 @@ from worker.transport.kafka.state import KafkaStateReader
 from worker.transport.kafka.topics import READS, WRITES
 from worker.transport.kafka.transactions import StageProducer
 from worker.transport.protocols import Producer, Source, StateReader
+
+# Of a restore: one partition each, while the core works without the interpreter. One fetch of the
+# state holds two partitions, and the other cores read posts and answer brokers.
+RESTORE_THREADS = 2
 
 _WARNINGS = frozenset({"commit_refused", "records_quarantined", "offsets_unknown"})
 
@@ -100,6 +105,7 @@ def build_engine(
         start=start,
         accept_gap=accept_gap,
         wall=time.time,
+        spread=ThreadPoolExecutor(RESTORE_THREADS, f"restore-{run.name}").map,
     )
 
 
