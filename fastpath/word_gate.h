@@ -98,6 +98,8 @@ static inline void gate_send_for(const void *lines, uint32_t count, uint64_t has
     const uint64_t *sparse, const uint64_t *buckets, uint32_t shift, uint32_t least,              \
         const void *lines, uint32_t line_count, const uint8_t *data, const uint8_t *word,         \
         uint32_t size, uint32_t *found
+#define GATE_PASSED                                                                              \
+    sparse, buckets, shift, least, lines, line_count, data, word, size, found
 
 /* Writes the starts of the words where a key may begin, in order, and returns their number.
  * `found` has room for two more than there are bytes. Text and word bits lie in an arena, so that
@@ -144,18 +146,18 @@ static inline __attribute__((always_inline)) uint32_t gate_words_at(GATE_ARGUMEN
 }
 
 static uint32_t gate_words_scalar(GATE_ARGUMENTS) {
-    return gate_words_at(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
+    return gate_words_at(GATE_PASSED);
 }
 
 /* With the bit instructions that came with AVX2. */
 TARGET_AVX2 static uint32_t gate_words_avx2(GATE_ARGUMENTS) {
-    return gate_words_at(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
+    return gate_words_at(GATE_PASSED);
 }
 
 static inline uint32_t gate_words(int level, GATE_ARGUMENTS) {
     if (level == ISA_SCALAR)
-        return gate_words_scalar(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
-    return gate_words_avx2(sparse, buckets, shift, least, lines, line_count, data, word, size, found);
+        return gate_words_scalar(GATE_PASSED);
+    return gate_words_avx2(GATE_PASSED);
 }
 
 #endif

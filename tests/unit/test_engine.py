@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.counting_stage import CountingStage
-from tests.support.engine_bench import DLQ, GROUP, INPUT, P0, P1, STATE, Bench
+from tests.support.engine_bench import DLQ, GROUP, INPUT, P0, P1, STATE, Bench, Running
 from worker.domain.dead_letter import DeadLetter, Disposition, Reason
 from worker.domain.errors import Fatal, Fenced
 from worker.engine.commands import Poll, Seek, Wait
@@ -428,13 +428,19 @@ def test_at_least_once_offsets_follow_behind_all_partitions_at_once() -> None:
     assert "CommitOffsets" not in running.names()
 
 
-def test_at_least_once_a_stop_commits_what_is_behind() -> None:
+def with_an_offset_behind() -> tuple[Bench, Running]:
+    """Give a worker that has written what it decided, and not committed the offset yet."""
     bench = Bench(delivery="at-least-once")
     running = bench.engine()
     running.turn(3)
     bench.write(b"a")
     running.turn()
     assert bench.committed() == 0
+    return bench, running
+
+
+def test_at_least_once_a_stop_commits_what_is_behind() -> None:
+    bench, running = with_an_offset_behind()
     running.driver.stop()
     running.run()
     assert running.names()[-2:] == ["CommitOffsets", "Close"]
@@ -442,11 +448,7 @@ def test_at_least_once_a_stop_commits_what_is_behind() -> None:
 
 
 def test_at_least_once_a_partition_that_leaves_takes_its_offset_along() -> None:
-    bench = Bench(delivery="at-least-once")
-    running = bench.engine()
-    running.turn(3)
-    bench.write(b"a")
-    running.turn()
+    bench, running = with_an_offset_behind()
     other = bench.engine(slot="b")
     for _ in range(6):
         other.turn()
