@@ -171,6 +171,8 @@ class KafkaCluster:
         admin.close()
         self._producer = KafkaProducer(bootstrap_servers=servers)
         self._opened.append(self._producer.close)
+        # A reader that joins before the broker shows the topic is paused by a second rebalance.
+        assert len(self._producer.partitions_for(self.topic)) == partitions
 
     def append(
         self,

@@ -176,6 +176,9 @@ class KafkaSource:
         self._suspects: dict[Partition, int] = {}  # offset at which the client raised once
         self._fencing = Fencing()
         self._consumer.subscribe(topics=wanted, listener=self._listener)
+        # It would note the partitions it knows of only when metadata comes next: behind a join
+        # that was quicker, that is a change of them to the client, and a second rebalance.
+        self._consumer._coordinator._handle_metadata_update(self._consumer._cluster)
 
     def group(self) -> Group:
         """Snapshot the membership; unstable while the listener is at work on the I/O thread."""
