@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,7 @@ from tests.contract.harness import (
     values,
 )
 from worker.domain.errors import Fenced
+from worker.transport.kafka import consumer
 from worker.transport.protocols import CommitRefused, Partition, Source
 
 
@@ -43,6 +45,26 @@ def test_nothing_is_read_before_the_engine_resumes(cluster: Cluster) -> None:
         assert source.poll(0.1, 100).items == ()
     rewind(source)
     assert values(read(source, 1)) == [b"1"]
+
+
+def test_a_poll_brings_what_was_there_when_it_began(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "LATER_S", DEADLINE_S)  # however slow this machine is
+    source = cluster.source()
+    begin(source)
+    source.poll(0.0, 10)  # a client asks for what it will give at the next
+    cluster.append(None, b"1", partition=0, headers=(("a", b"1"),))
+    time.sleep(0.3)  # and has it, answered by the first record that came
+    cluster.append(None, b"2", partition=0, headers=(("a", b"2"),))
+    polled = source.poll(5.0, 10)
+    assert values(list(polled.items)) == [b"1", b"2"]
+    number = partitions(cluster.topic, 0)[0]
+    assert polled.positions[number] == 2
+    assert [polled.headers[number, offset] for offset in (0, 1)] == [
+        (("a", b"1"),),
+        (("a", b"2"),),
+    ]
 
 
 def test_keys_headers_times_and_tombstones_arrive(cluster: Cluster) -> None:

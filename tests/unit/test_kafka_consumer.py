@@ -60,6 +60,7 @@ class Standing:
         state = SimpleNamespace(position=self.position, highwater=2, paused=False)
         self._subscription = SimpleNamespace(assignment={TP: state})
         self._next_partition_records: KeptRecords | None = None
+        self._completed_fetches: list[object] = []
         self._coordinator = SimpleNamespace(rejoining=False, _heartbeat_enabled=True)
         self._buffer = buffer
         self.polls = 0

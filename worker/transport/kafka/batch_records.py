@@ -7,17 +7,19 @@ place for one consumer. What the fetcher relies on is in docs/kafka-client.md, l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka.consumer.fetcher import IsolationLevel
 from kafka.errors import CorruptRecordError
 from kafka.record.memory_records import MemoryRecords
 
-from fastpath.batches import RecordBatches
+from fastpath.batches import RecordBatches, record_headers
 from fastpath.records import BatchView
+from worker.transport.kafka import quarantine
 from worker.transport.kafka.plain_records import KeptRecords, aborted_of, view_of
-from worker.transport.protocols import Partition
+from worker.transport.protocols import Headers, Partition
 
 
 class Taken:
@@ -171,6 +173,37 @@ class BatchRecords:
         if not records:
             return ()
         return Taken(view_of(Partition(*self.topic_partition), records))
+
+
+class RecordHeaders(Mapping[tuple[Partition, int], Headers]):
+    """Look up the headers of records in their views when asked: only dead letters ask."""
+
+    def __init__(self, views: Iterable[BatchView]) -> None:
+        self._views = [view for view in views if len(view)]
+
+    def __getitem__(self, place: tuple[Partition, int]) -> Headers:
+        partition, offset = place
+        for view in self._views:
+            if (view.topic, view.partition) == partition:
+                index = bisect_left(range(len(view)), offset, key=view.offset)
+                if index < len(view) and view.offset(index) == offset:
+                    return self._found(view, index, place)
+        raise KeyError(place)
+
+    def _found(self, view: BatchView, index: int, place: tuple[Partition, int]) -> Headers:
+        headers = quarantine.decoded(record_headers(view, index))
+        if not headers:
+            raise KeyError(place)
+        return headers
+
+    def __iter__(self) -> Iterator[tuple[Partition, int]]:
+        for view in self._views:
+            for index in range(len(view)):
+                if record_headers(view, index):
+                    yield Partition(view.topic, view.partition), view.offset(index)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _ends(batch: bytes, otherwise: int) -> tuple[int, int]:

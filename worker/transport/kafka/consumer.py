@@ -10,8 +10,7 @@ that makes either raise is fetched once more and then rescued (`quarantine`).
 from __future__ import annotations
 
 import contextlib
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -19,12 +18,11 @@ from kafka import errors as client_errors
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.base import MemberState
 
-from fastpath.batches import record_headers
 from fastpath.records import BatchView
 from worker.domain.errors import ConfigError, Fatal, Fenced, RetentionOvertook, WeirError
 from worker.settings import Settings, StageName
 from worker.transport.kafka import quarantine
-from worker.transport.kafka.batch_records import BatchRecords
+from worker.transport.kafka.batch_records import BatchRecords, RecordHeaders
 from worker.transport.kafka.client import consumer_options, guard_client, unavailable
 from worker.transport.kafka.fast_path import fast_path_off
 from worker.transport.kafka.plain_records import KeptRecords, view_of
@@ -39,6 +37,13 @@ from worker.transport.protocols import (
 )
 
 T = TypeVar("T")
+
+# A fetch is answered with the first record that comes, and its answer lies in the client until the
+# next poll: what came since is on the broker, one request away. A poll that brings fewer records
+# than FEW waits for them so long, seconds; that is twenty round trips of a machine room, and must
+# stay well below kafka.transaction_interval_ms, since a stream without more waits in vain.
+FEW = 1_000
+LATER_S = 0.01
 
 # Of one poll without batch views, where each record is an object; the client's 500 starve the loop.
 PLAIN_RECORDS = 10_000
@@ -109,37 +114,6 @@ class Fencing:
         return again
 
 
-class RecordHeaders(Mapping[tuple[Partition, int], Headers]):
-    """Look up the headers of records in their views when asked: only dead letters ask."""
-
-    def __init__(self, views: Iterable[BatchView]) -> None:
-        self._views = [view for view in views if len(view)]
-
-    def __getitem__(self, place: tuple[Partition, int]) -> Headers:
-        partition, offset = place
-        for view in self._views:
-            if (view.topic, view.partition) == partition:
-                index = bisect_left(range(len(view)), offset, key=view.offset)
-                if index < len(view) and view.offset(index) == offset:
-                    return self._found(view, index, place)
-        raise KeyError(place)
-
-    def _found(self, view: BatchView, index: int, place: tuple[Partition, int]) -> Headers:
-        headers = quarantine.decoded(record_headers(view, index))
-        if not headers:
-            raise KeyError(place)
-        return headers
-
-    def __iter__(self) -> Iterator[tuple[Partition, int]]:
-        for view in self._views:
-            for index in range(len(view)):
-                if record_headers(view, index):
-                    yield Partition(view.topic, view.partition), view.offset(index)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
 class KafkaSource:
     """Implement `worker.transport.protocols.Source` over one KafkaConsumer."""
 
@@ -197,6 +171,25 @@ class KafkaSource:
 
     def poll(self, timeout_s: float, max_records: int) -> Polled:
         """Wait for records; see `Source.poll`."""
+        fetched_before = bool(self._fetcher._completed_fetches)
+        polled = self._poll(timeout_s, max_records)
+        found = sum(len(item) for item in polled.items if isinstance(item, BatchView))
+        if fetched_before and 0 < found < min(FEW, max_records):
+            return self._joined(polled, self._poll(LATER_S, max_records - found))
+        return polled
+
+    def _joined(self, polled: Polled, later: Polled) -> Polled:
+        items = (*polled.items, *later.items)
+        return Polled(
+            items,
+            {**polled.positions, **later.positions},
+            RecordHeaders(item for item in items if isinstance(item, BatchView))
+            if self._views
+            else {**polled.headers, **later.headers},
+            full=polled.full or later.full,
+        )
+
+    def _poll(self, timeout_s: float, max_records: int) -> Polled:
         before = self._listener.rebalances
         if not self._views:
             max_records = min(max_records, PLAIN_RECORDS)
