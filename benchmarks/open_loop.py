@@ -25,8 +25,8 @@ FIRST_ID = 1_438_000_000_000_000_000
 ACCOUNTS = 200_000
 LONGEST_US = 600_000_000
 DIGITS = 3  # significant ones of every histogram here
-# Of the generator's client, part of every latency as it is of a platform's: what Kafka's own producer
-# waits since 4.0 (KIP-1030), and librdkafka's. With less, brokers are busy with its requests.
+# Of the generator's client, part of every latency as it is of a platform's: what Kafka's producer
+# waits since 4.0 (KIP-1030), and librdkafka's. With less, its requests are what brokers do.
 LINGER_MS = 5
 TICK_S = 0.0002
 PRIORITY = 10  # of SCHED_FIFO, where the machine grants it: a late generator voids a run

@@ -98,13 +98,16 @@ class Log:
         return found
 
     def compact(self, draw: random.Random) -> int:
-        """Remove a random part of what a cleaner may remove; return how much.
+        """Remove what one round of the cleaner removes; return how much.
 
-        Legal: a committed record whose key a later committed record repeats below the point up
-        to which this round cleans (never past the last stable offset), records of aborted
-        transactions, markers (they are holes here from the start).
+        Gone are committed records whose key a later committed record repeats below the point up
+        to which this round looks (never past the last stable offset), records of aborted
+        transactions, and markers, which are holes here from the start. A round goes through the
+        segments from the oldest on, and may end with its broker: then those behind stay as they
+        are. So what is gone has no older record of its key left.
         """
-        point, share, removed = draw.randint(0, self.stable_end), draw.choice((0.4, 1.0)), 0
+        point, removed = draw.randint(0, self.stable_end), 0
+        reached = draw.choice((draw.randint(0, point), point))
         later: set[bytes | None] = set()
         for offset in range(point - 1, -1, -1):
             record = self.records[offset]
@@ -114,7 +117,7 @@ class Log:
             if not gone:
                 gone = record.key in later
                 later.add(record.key)
-            if gone and draw.random() < share:
+            if gone and offset < reached:
                 self.records[offset] = None
                 removed += 1
         return removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -10,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.counting_stage import CountingStage
+from tests.support.deployment import within
 from tests.support.engine_bench import GROUP, INPUT, P0, P1, STATE, Bench
 from worker.domain.errors import ConfigError, RetentionOvertook, StateMismatch
 from worker.engine.commands import ReadState
@@ -71,6 +73,42 @@ def test_tables_of_two_partitions_are_filled_side_by_side() -> None:
     with ThreadPoolExecutor(2) as threads:
         bench.engine(spread=beside).turn(6)
     assert sorted(bench.written()) == [b"a=1"] * 2 + [b"a=2"] * 2 + [b"b=1"] * 2
+
+
+def test_a_table_takes_in_one_piece_after_the_other_while_the_next_is_read() -> None:
+    bench = Bench()
+    running = bench.engine()
+    for _ in range(5):
+        bench.write(b"a", partition=0)
+        bench.write(b"a", partition=1)
+        running.turn(4)
+    bench.write(b"a", partition=0)
+    at_work: list[Partition] = []
+    read_on: list[bool] = []
+
+    def slowly(work: Any, over: Iterable[Any]) -> Iterable[None]:
+        asked = reads()
+
+        def one(held: Any) -> None:
+            assert held[0].partition not in at_work
+            at_work.append(held[0].partition)
+            if not read_on:  # the first piece of several
+                read_on.append(within(lambda: reads() > asked, deadline_s=30))
+            time.sleep(0.05)  # for one that would not wait
+            work(held)
+            at_work.remove(held[0].partition)
+
+        return threads.map(one, over)
+
+    def reads() -> int:
+        return sum(isinstance(command, ReadState) for command in restarted.asked)
+
+    with ThreadPoolExecutor(2) as threads:
+        restarted = bench.engine(piece=1, spread=slowly)
+        restarted.turn(20)
+    assert sorted(bench.written())[-2:] == [b"a=5", b"a=6"]
+    assert read_on
+    assert all(read_on)
 
 
 def test_a_table_that_is_filled_on_a_thread_can_stop_for_a_person() -> None:

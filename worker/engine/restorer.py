@@ -7,6 +7,7 @@ of revoked partitions are kept, and read on from where their state stood.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
@@ -111,6 +112,8 @@ class Restorer:
         self._restoring: dict[Partition, Restoring] = {}
         self._kept: dict[Partition, Restoring] = {}
         self._patience_s = 0.0  # for questions that went unanswered within a piece
+        # What is on its way into the tables, and into which: at most two pieces.
+        self._feeding: deque[tuple[frozenset[Partition], Iterable[None]]] = deque()
 
     @property
     def count(self) -> int:
@@ -179,6 +182,8 @@ class Restorer:
             return
         waiting = [each for each in self._restoring.values() if each.at is None]
         drained = yield from self._read([each for each in waiting if each.restore], budget_s)
+        if drained:
+            self._fed()  # what is judged is the table
         for each in waiting:
             if each.restore is None:
                 each.at = each.beginning if each.committed is None else each.committed
@@ -281,12 +286,27 @@ class Restorer:
         by_state = {self._state(each): each for each in reading}
         positions = {partition: each.state_next for partition, each in by_state.items()}
         piece = yield from self._asker.ask(ReadState(positions, budget_s, PIECE_BYTES))
-        held = [(each, piece.records.get(at, ())) for at, each in by_state.items()]
-        for _ in self._spread(self._feed_all, held):
-            pass
+        self._begin_feeding([(by_state[at], found) for at, found in piece.records.items() if found])
         for partition, each in by_state.items():
             each.state_next = piece.positions.get(partition, each.state_next)
         return piece.drained
+
+    def _begin_feeding(self, held: Sequence[tuple[Restoring, Sequence[StateRecord]]]) -> None:
+        """Fill tables while the next piece is read, where that goes on threads; each in order."""
+        tables = frozenset(each.partition for each, _ in held)
+        while self._feeding and (len(self._feeding) > 1 or self._feeding[0][0] & tables):
+            self._await_oldest()
+        self._feeding.append((tables, self._spread(self._feed_all, held)))
+
+    def _fed(self) -> None:
+        """Wait until all that was read is in the tables."""
+        while self._feeding:
+            self._await_oldest()
+
+    def _await_oldest(self) -> None:
+        _, work = self._feeding.popleft()
+        for _ in work:
+            pass
 
     def _feed_all(self, held: tuple[Restoring, Sequence[StateRecord]]) -> None:
         each, records = held
