@@ -25,9 +25,6 @@ FIRST_ID = 1_438_000_000_000_000_000
 ACCOUNTS = 200_000
 LONGEST_US = 600_000_000
 DIGITS = 3  # significant ones of every histogram here
-# Of the generator's client, part of every latency as it is of a platform's: what Kafka's producer
-# waits since 4.0 (KIP-1030), and librdkafka's. With less, its requests are what brokers do.
-LINGER_MS = 5
 TICK_S = 0.0002
 PRIORITY = 10  # of SCHED_FIFO, where the machine grants it: a late generator voids a run
 
@@ -66,11 +63,19 @@ class Offered(NamedTuple):
 class Generator:
     """Own the process that sends; made once, it offers one schedule after another."""
 
-    def __init__(self, servers: str, topic: str, partitions: int, bodies: Sequence[bytes]) -> None:
-        """Start the process. `bodies` are the members of the posts behind id and created_at."""
+    def __init__(
+        self, servers: str, topic: str, partitions: int, linger_ms: int, bodies: Sequence[bytes]
+    ) -> None:
+        """Start the process.
+
+        `bodies` are the members of the posts behind id and created_at; `linger_ms` is what its
+        client waits for more of a batch, part of every latency as it is of a platform's.
+        """
         self._ours, theirs = multiprocessing.Pipe()
         self._process = multiprocessing.get_context("spawn").Process(
-            target=_serve, args=(theirs, servers, topic, partitions, list(bodies)), daemon=True
+            target=_serve,
+            args=(theirs, servers, topic, partitions, linger_ms, list(bodies)),
+            daemon=True,
         )
         self._process.start()
         self._ours.recv()
@@ -91,7 +96,12 @@ class Generator:
 
 
 def _serve(
-    pipe: Connection, servers: str, topic: str, partitions: int, bodies: list[bytes]
+    pipe: Connection,
+    servers: str,
+    topic: str,
+    partitions: int,
+    linger_ms: int,
+    bodies: list[bytes],
 ) -> None:
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
@@ -101,7 +111,7 @@ def _serve(
     while (schedule := pipe.recv()) is not None:
         cpu = time.process_time()
         lag = histogram()
-        with sender(servers, topic, LINGER_MS) as send:
+        with sender(servers, topic, linger_ms) as send:
             since = time.time() - time.monotonic()
             for number in _due(schedule, lag):
                 account = number % ACCOUNTS

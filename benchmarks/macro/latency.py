@@ -137,7 +137,9 @@ class Stages:
             raise
         self._workers = [psutil.Process(worker.process.pid) for worker in workers]
         self._reader = _reader(servers, settings.topic("actions.remove"))
-        self._generator = Generator(servers, settings.topic("posts"), partitions, made)
+        self._generator = Generator(
+            servers, settings.topic("posts"), partitions, self._options["linger_ms"], made
+        )
 
     def measure(self) -> Measured:
         """Offer the posts of the definition at the rate that was found, behind a warm-up."""
