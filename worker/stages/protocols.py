@@ -103,7 +103,8 @@ class StatefulStage(Stage, Protocol):
 
         Entries come in log order and need not be consistent before the last one. What is applied
         here does not come out of `changes`. CorruptImage where an entry is malformed; the table
-        is then worthless.
+        is then worthless. Called from threads of a restore, while others fill and decide on other
+        tables: it touches this one alone, and so does `clear`.
         """
 
     def clear(self, table: Table, slice_: int) -> None:
