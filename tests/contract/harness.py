@@ -12,6 +12,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import MemberToRemove, NewTopic
 
 from fastpath.records import BatchView
+from tests.support.deployment import wait_for
 from worker.settings import KafkaSettings, Settings
 from worker.transport.files import PostFile, ResultFolder
 from worker.transport.kafka.consumer import KafkaSource
@@ -108,6 +109,9 @@ class Cluster(Protocol):
     def evict(self, source: Source) -> None:
         """Take a member out of its group, as happens when its session times out."""
 
+    def await_answer(self, source: Source) -> None:
+        """Wait until a client that fetches ahead holds what the next poll gives."""
+
 
 class ClusterPipe:
     """Use the one partition of a cluster as a pipe."""
@@ -153,6 +157,9 @@ class MemoryCluster:
     def evict(self, source: Source) -> None:
         assert isinstance(source, MemorySource)
         source.evict()
+
+    def await_answer(self, source: Source) -> None:
+        """Return: nothing is fetched ahead."""
 
 
 class KafkaCluster:
@@ -219,6 +226,11 @@ class KafkaCluster:
         member = MemberToRemove(group_instance_id=source._settings.slot)
         admin.remove_group_members(f"{self._namespace}.screen", [member])
         admin.close()
+
+    def await_answer(self, source: Source) -> None:
+        """Look into the client: it says nothing of what it has fetched."""
+        assert isinstance(source, KafkaSource)
+        wait_for(lambda: bool(source._fetcher._completed_fetches), "an answer is there")
 
     def close(self) -> None:
         for close in reversed(self._opened):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -21,7 +20,7 @@ from tests.contract.harness import (
     values,
 )
 from worker.domain.errors import Fenced
-from worker.transport.kafka import consumer
+from worker.transport.kafka import client, consumer
 from worker.transport.protocols import CommitRefused, Partition, Source
 
 
@@ -51,11 +50,12 @@ def test_a_poll_brings_what_was_there_when_it_began(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "LATER_S", 5.0)  # however slow this machine is
+    monkeypatch.setattr(client, "IDLE_FETCH_MS", 2_000)
     source = cluster.source()
     begin(source)
     source.poll(0.0, 10)  # a client asks for what it will give at the next
     cluster.append(None, b"1", partition=0, headers=(("a", b"1"),))
-    time.sleep(0.3)  # and has it, answered by the first record that came
+    cluster.await_answer(source)  # and has it: the first record that came
     cluster.append(None, b"2", partition=0, headers=(("a", b"2"),))
     polled = source.poll(5.0, 10)
     assert values(list(polled.items)) == [b"1", b"2"]

@@ -74,6 +74,24 @@ class Running:
         return [type(command).__name__ for command in asked]
 
 
+class KilledError(BaseException):
+    """Stand for SIGKILL: nothing after it runs."""
+
+
+class Killer:
+    """Kill at the n-th time a failpoint is reached."""
+
+    def __init__(self, point: str, times: int = 1) -> None:
+        self.point = point
+        self.left = times
+
+    def __call__(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                raise KilledError(point)
+
+
 class Bench:
     """Hold a broker and make engines on it."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, cast
@@ -11,13 +10,17 @@ from typing import Any, cast
 import pytest
 
 from tests.support.counting_stage import CountingStage
-from tests.support.deployment import within
 from tests.support.engine_bench import GROUP, INPUT, P0, P1, STATE, Bench
 from worker.domain.errors import ConfigError, RetentionOvertook, StateMismatch
 from worker.engine.commands import ReadState
 from worker.state.changelog import Claim, encode_claim
-from worker.transport.memory import MemoryBroker, MemoryProducer, MemorySource
-from worker.transport.protocols import Group, OffsetsUnknown, Partition
+from worker.transport.memory import (
+    MemoryBroker,
+    MemoryProducer,
+    MemorySource,
+    MemoryStateReader,
+)
+from worker.transport.protocols import Group, OffsetsUnknown, Partition, StatePiece
 
 S0 = Partition(STATE, 0)
 
@@ -75,7 +78,34 @@ def test_tables_of_two_partitions_are_filled_side_by_side() -> None:
     assert sorted(bench.written()) == [b"a=1"] * 2 + [b"a=2"] * 2 + [b"b=1"] * 2
 
 
-def test_a_table_takes_in_one_piece_after_the_other_while_the_next_is_read() -> None:
+class CountedReader(MemoryStateReader):
+    """Count what is asked."""
+
+    reads = 0
+
+    def read(
+        self, positions: Mapping[Partition, int | None], budget_s: float, budget_bytes: int
+    ) -> StatePiece:
+        self.reads += 1
+        return super().read(positions, budget_s, budget_bytes)
+
+
+class InTurn(CountedReader):
+    """Answer for one partition at a time, as a fetch does that holds a part of them."""
+
+    def read(
+        self, positions: Mapping[Partition, int | None], budget_s: float, budget_bytes: int
+    ) -> StatePiece:
+        one = sorted(positions)[self.reads % len(positions)]
+        return super().read({one: positions[one]}, budget_s, budget_bytes)
+
+
+@pytest.mark.parametrize(
+    ("reads_in", "outstanding"), [(CountedReader, 1), (InTurn, 2)], ids=["all", "in turn"]
+)
+def test_a_table_takes_in_one_piece_after_the_other_while_the_next_is_read(
+    reads_in: type[CountedReader], outstanding: int
+) -> None:
     bench = Bench()
     running = bench.engine()
     for _ in range(5):
@@ -83,32 +113,32 @@ def test_a_table_takes_in_one_piece_after_the_other_while_the_next_is_read() -> 
         bench.write(b"a", partition=1)
         running.turn(4)
     bench.write(b"a", partition=0)
-    at_work: list[Partition] = []
-    read_on: list[bool] = []
+    on_the_way: list[set[Partition]] = []
+    most: list[int] = []
+    read_meanwhile: list[int] = []
 
-    def slowly(work: Any, over: Iterable[Any]) -> Iterable[None]:
-        asked = reads()
+    def late(work: Any, over: Iterable[Any]) -> Iterable[None]:
+        """Hand over now, and work when asked for what came of it."""
+        held = list(over)
+        tables = {each.partition for each, _ in held}
+        assert not any(tables & others for others in on_the_way)
+        on_the_way.append(tables)
+        most.append(len(on_the_way))
+        return results(work, held, tables, reader.reads)
 
-        def one(held: Any) -> None:
-            assert held[0].partition not in at_work
-            at_work.append(held[0].partition)
-            if not read_on:  # the first piece of several
-                read_on.append(within(lambda: reads() > asked, deadline_s=30))
-            time.sleep(0.05)  # for one that would not wait
-            work(held)
-            at_work.remove(held[0].partition)
+    def results(work: Any, held: list[Any], tables: set[Partition], reads: int) -> Iterator[None]:
+        read_meanwhile.append(reader.reads - reads)
+        for each in held:
+            yield work(each)
+        on_the_way.remove(tables)
 
-        return threads.map(one, over)
-
-    def reads() -> int:
-        return sum(isinstance(command, ReadState) for command in restarted.asked)
-
-    with ThreadPoolExecutor(2) as threads:
-        restarted = bench.engine(piece=1, spread=slowly)
-        restarted.turn(20)
+    restarted = bench.engine(spread=late)
+    reader = reads_in(bench.broker, 1)
+    restarted.driver._state = reader
+    restarted.turn(40)
     assert sorted(bench.written())[-2:] == [b"a=5", b"a=6"]
-    assert read_on
-    assert all(read_on)
+    assert max(read_meanwhile) >= 1
+    assert max(most) == outstanding
 
 
 def test_a_table_that_is_filled_on_a_thread_can_stop_for_a_person() -> None:

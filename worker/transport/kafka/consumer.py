@@ -152,7 +152,10 @@ class KafkaSource:
         self._consumer.subscribe(topics=wanted, listener=self._listener)
         # It would note the partitions it knows of only when metadata comes next: behind a join
         # that was quicker, that is a change of them to the client, and a second rebalance.
-        self._consumer._coordinator._handle_metadata_update(self._consumer._cluster)
+        coordinator = self._consumer._coordinator
+        coordinator._metadata_snapshot = coordinator._build_metadata_snapshot(
+            self._consumer._subscription, self._consumer._cluster
+        )
 
     def group(self) -> Group:
         """Snapshot the membership; unstable while the listener is at work on the I/O thread."""
